@@ -1,0 +1,172 @@
+"""phalanx: controllers for fleets that hold when the world, or an adversary, pushes back.
+
+Importing this package is cheap: every public name is loaded when it is first used, and JAX only by
+the names that need it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "phalanx.systems": ("LinearSystem", "MeanFieldNoise", "MeanFieldSystem"),
+    "phalanx.costs": ("MeanFieldCost", "Quadratic", "Tracking", "Huber", "LinearStage"),
+    "phalanx.disturbances": (
+        "Gaussian",
+        "UniformBall",
+        "Sinusoid",
+        "RandomWalk",
+        "Step",
+        "Replay",
+        "LinearAdversary",
+        "Sum",
+    ),
+    "phalanx.policies": ("MeanFieldFeedback", "LinearFeedback"),
+    "phalanx.simulate": ("simulate", "Trajectory", "LinearTrajectory"),
+    "phalanx.equilibria": (
+        "RobustGame",
+        "SaddlePoint",
+        "solve",
+        "AttenuationLevels",
+        "attenuation_levels",
+        "Certificate",
+        "certify",
+        "baselines",
+    ),
+    "phalanx.evaluation": ("noise_gain", "induced_gain", "worst_disturbance", "pathwise_check"),
+    "phalanx.scenarios": ("scenario", "Scenario", "scenarios"),
+    "phalanx._outcome": ("InputError", "NoSolutionError", "Outcome", "PhalanxError"),
+}
+_WHERE = {name: home for home, names in _HOME.items() for name in names}
+
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]  (names load lazily, listed once above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'phalanx' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])
+
+
+if TYPE_CHECKING:  # what a type checker sees of the lazy names
+    from phalanx._outcome import (
+        InputError as InputError,
+    )
+    from phalanx._outcome import (
+        NoSolutionError as NoSolutionError,
+    )
+    from phalanx._outcome import (
+        Outcome as Outcome,
+    )
+    from phalanx._outcome import (
+        PhalanxError as PhalanxError,
+    )
+    from phalanx.costs import (
+        Huber as Huber,
+    )
+    from phalanx.costs import (
+        LinearStage as LinearStage,
+    )
+    from phalanx.costs import (
+        MeanFieldCost as MeanFieldCost,
+    )
+    from phalanx.costs import (
+        Quadratic as Quadratic,
+    )
+    from phalanx.costs import (
+        Tracking as Tracking,
+    )
+    from phalanx.disturbances import (
+        Gaussian as Gaussian,
+    )
+    from phalanx.disturbances import (
+        LinearAdversary as LinearAdversary,
+    )
+    from phalanx.disturbances import (
+        RandomWalk as RandomWalk,
+    )
+    from phalanx.disturbances import (
+        Replay as Replay,
+    )
+    from phalanx.disturbances import (
+        Sinusoid as Sinusoid,
+    )
+    from phalanx.disturbances import (
+        Step as Step,
+    )
+    from phalanx.disturbances import (
+        Sum as Sum,
+    )
+    from phalanx.disturbances import (
+        UniformBall as UniformBall,
+    )
+    from phalanx.equilibria import (
+        AttenuationLevels as AttenuationLevels,
+    )
+    from phalanx.equilibria import (
+        Certificate as Certificate,
+    )
+    from phalanx.equilibria import (
+        RobustGame as RobustGame,
+    )
+    from phalanx.equilibria import (
+        SaddlePoint as SaddlePoint,
+    )
+    from phalanx.equilibria import (
+        attenuation_levels as attenuation_levels,
+    )
+    from phalanx.equilibria import (
+        baselines as baselines,
+    )
+    from phalanx.equilibria import (
+        certify as certify,
+    )
+    from phalanx.equilibria import (
+        solve as solve,
+    )
+    from phalanx.evaluation import (
+        induced_gain as induced_gain,
+    )
+    from phalanx.evaluation import (
+        noise_gain as noise_gain,
+    )
+    from phalanx.evaluation import (
+        pathwise_check as pathwise_check,
+    )
+    from phalanx.evaluation import (
+        worst_disturbance as worst_disturbance,
+    )
+    from phalanx.policies import (
+        LinearFeedback as LinearFeedback,
+    )
+    from phalanx.policies import (
+        MeanFieldFeedback as MeanFieldFeedback,
+    )
+    from phalanx.scenarios import Scenario as Scenario
+    from phalanx.scenarios import scenario as scenario
+    from phalanx.scenarios import scenarios as scenarios
+    from phalanx.simulate import (
+        LinearTrajectory as LinearTrajectory,
+    )
+    from phalanx.simulate import (
+        Trajectory as Trajectory,
+    )
+    from phalanx.simulate import (
+        simulate as simulate,
+    )
+    from phalanx.systems import (
+        LinearSystem as LinearSystem,
+    )
+    from phalanx.systems import (
+        MeanFieldNoise as MeanFieldNoise,
+    )
+    from phalanx.systems import (
+        MeanFieldSystem as MeanFieldSystem,
+    )

@@ -1,0 +1,104 @@
+"""Files in and out: tables of numbers are read with sentences, everything is written atomically.
+
+A file appears under its name only when it is whole: it is written beside its place under a
+temporary name and renamed. Nothing is ever unpickled or evaluated.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from phalanx._outcome import InputError
+from phalanx._types import array
+
+
+def read_table(path: Path, what: str) -> np.ndarray:
+    """Numbers from a `.csv` (comma, semicolon or blank separated; one header line allowed) or `.npy`.
+
+    Raises:
+        InputError: a missing file, another type of file, or something that is not a number.
+    """
+    if not path.is_file():
+        raise InputError(f"{what}: there is no file {path}.")
+    if path.suffix == ".npy":
+        try:
+            return array(f"{what} ({path.name})", np.load(path, allow_pickle=False))
+        except (ValueError, EOFError, OSError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{what}: {path.name} is not a readable .npy array of numbers."
+            ) from error
+    if path.suffix != ".csv":
+        raise InputError(f"{what}: {path.name} must be a .csv or .npy file.")
+    lines = [
+        line.replace(";", ",")
+        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    ]
+    rows = [
+        [cell.strip() for cell in (line.split(",") if "," in line else line.split())]
+        for line in lines
+    ]
+    if rows and not any(_is_number(cell) for cell in rows[0]):
+        rows = rows[1:]
+    if not rows:
+        raise InputError(f"{what}: {path.name} is empty.")
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise InputError(
+                f"{what}: {path.name} is ragged: row {number} has {len(row)} entries and row 0 has {len(rows[0])}."
+            )
+        for cell in row:
+            if not _is_number(cell):
+                raise InputError(
+                    f"{what}: {path.name} holds {cell!r} in row {number}, which is not a number."
+                )
+    return array(f"{what} ({path.name})", [[float(cell) for cell in row] for row in rows])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call `write` on a temporary path beside `path`, then rename it to `path`.
+
+    Args:
+        path: where the file is to appear; an older file there stays until the new one is whole.
+        write: writes the whole file to the path it is handed.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def writable_folder(path: Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"the output folder {path} cannot be written to ({reason}); choose another with --out."
+        ) from error
+    return path

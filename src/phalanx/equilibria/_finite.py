@@ -1,0 +1,129 @@
+"""The finite game: one Riccati step, driven backwards by two engines.
+
+The step eliminates the controller first, then the disturbance (P1, eq. 13, rearranged):
+
+    G = (R + BᵀMB)⁻¹ BᵀM          N = M − MB G              u = −G (A x + D d)
+    H = (γ²I − DᵀND)⁻¹ DᵀN        W = N + ND H  (= M Λ⁻¹)   d = H A x
+    M_t = Q + AᵀWA,   K² = H A,   K¹ = G (A + D K²)
+
+In this order both solved matrices are positive definite wherever a saddle point exists, and
+M_t is a *sum* of positive semidefinite terms. The textbook orders either form Λ = I + (BR⁻¹Bᵀ −
+γ⁻²DDᵀ)M, which is not symmetric, or eliminate d first, where (γ²I − DᵀMD)⁻¹ grows without bound
+as γ falls to the level and is then cancelled by the control. Here nothing large is ever formed, so
+the answer keeps its digits at the level itself. The saddle condition is still P1's (12): the margin
+at stage t is the least eigenvalue of γ²I − DᵀM_{t+1}D. For γ = ∞ this is the LQ regulator.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from phalanx._linalg import LAPACK, Algebra
+from phalanx.equilibria._game import LQGame
+
+Engine = Literal["auto", "host", "compiled"]
+
+# Above this many rows a LAPACK call outruns unrolled elimination, and unrolling slows compilation.
+UNROLL_UP_TO = 8
+# A batch below this size is done on the host sooner than a program for it compiles.
+COMPILE_FROM = 64
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """What the backward pass returns, batch axes first.
+
+    Attributes:
+        M: (*batch, T+1, n, n) value matrices; M[t] is the cost to go from stage t.
+        K1: (*batch, T, p, n) gains of u = −K1 x. K2: (*batch, T, q, n) gains of d = +K2 x.
+        margin: (*batch, T) least eigenvalue of γ²I − DᵀM_{t+1}D. Entries before the first stage
+            (backwards) that is not positive carry no meaning and are NaN, as are M, K1, K2 there.
+    """
+
+    M: Float[np.ndarray, "*batch T1 n n"]
+    K1: Float[np.ndarray, "*batch T p n"]
+    K2: Float[np.ndarray, "*batch T q n"]
+    margin: Float[np.ndarray, "*batch T"]
+
+
+def step(
+    la: Algebra, M: Any, stage: tuple[Any, ...], inverse_gamma2: Any
+) -> tuple[Any, Any, Any, Any]:
+    """One stage backwards: (M_t, K1_t, K2_t, DᵀM_{t+1}D) from M_{t+1}, in either algebra."""
+    A, B, D, Q, R = stage
+    MB = la.mul(M, B)
+    G = la.solve(R + la.mul(la.t(B), MB), la.t(MB))
+    N = M - la.mul(MB, G)
+    ND = la.mul(N, D)
+    DND = la.mul(la.t(D), ND)
+    S = la.eye(DND) - la.scale(inverse_gamma2, DND)
+    H = la.scale(inverse_gamma2, la.solve(S, la.t(ND)))
+    W = N + la.mul(ND, H)
+    K2 = la.mul(H, A)
+    K1 = la.mul(G, A + la.mul(D, K2))
+    M_t = Q + la.mul(la.t(A), la.mul(W, A))
+    return (M_t + la.t(M_t)) / 2, K1, K2, la.mul(la.t(D), la.mul(M, D))
+
+
+def solve_finite(
+    game: LQGame, gamma: Float[np.ndarray, "*batch"], engine: Engine = "auto"
+) -> Recursion:
+    """The whole backward pass at one γ per game.
+
+    Args:
+        game: a game with finite horizon, possibly a batch.
+        gamma: γ > 0, broadcast against the batch axes; infinity is the LQ regulator.
+        engine: "host" (NumPy and LAPACK), "compiled" (one JAX scan in float64) or "auto".
+
+    Returns:
+        `Recursion`.
+    """
+    batch = np.broadcast_shapes(game.batch, np.shape(gamma))
+    gamma = np.broadcast_to(np.asarray(gamma, float), batch)
+    if engine == "auto":
+        small = max(game.sizes) <= UNROLL_UP_TO and int(np.prod(batch)) >= COMPILE_FROM
+        engine = "compiled" if small else "host"
+    run = _compiled if engine == "compiled" else _host
+    with np.errstate(all="ignore"):  # overflow past the level is expected; it is masked just below
+        M, K1, K2, DMD = run(game, 1 / gamma**2, batch)
+        margin = (gamma**2)[..., None] + LAPACK.least_eigenvalue(-DMD)
+    # Past the first stage without a saddle point nothing means anything: say so with NaN.
+    dead = np.logical_or.accumulate(~(margin > 0)[..., ::-1], axis=-1)[..., ::-1]
+    after = np.concatenate([dead[..., 1:], np.zeros_like(dead[..., :1])], axis=-1)
+    margin = np.where(after, np.nan, margin)
+    if dead.any():
+        K1, K2 = (np.where(dead[..., None, None], np.nan, K) for K in (K1, K2))
+        whole = np.concatenate([dead, np.zeros_like(dead[..., :1])], axis=-1)
+        M = np.where(whole[..., None, None], np.nan, M)
+    return Recursion(M, K1, K2, margin)
+
+
+def _host(
+    game: LQGame, inverse_gamma2: np.ndarray, batch: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
+    n, p, q = game.sizes
+    T = int(game.horizon)
+    M = np.empty((*batch, T + 1, n, n))
+    K1, K2 = np.empty((*batch, T, p, n)), np.empty((*batch, T, q, n))
+    DMD = np.empty((*batch, T, q, q))
+    stages = [
+        np.broadcast_to(X, (*X.shape[:-3], T, *X.shape[-2:]))
+        for X in (game.A, game.B, game.D, game.Q, game.R)
+    ]
+    M[..., T, :, :] = game.Q_T
+    for t in reversed(range(T)):
+        stage = tuple(X[..., t, :, :] for X in stages)
+        M[..., t, :, :], K1[..., t, :, :], K2[..., t, :, :], DMD[..., t, :, :] = step(
+            LAPACK, M[..., t + 1, :, :], stage, inverse_gamma2
+        )
+    return M, K1, K2, DMD
+
+
+def _compiled(
+    game: LQGame, inverse_gamma2: np.ndarray, batch: tuple[int, ...]
+) -> tuple[np.ndarray, ...]:
+    from phalanx.equilibria._finite_jax import backward
+
+    return backward(game, inverse_gamma2, batch)

@@ -1,0 +1,190 @@
+"""The population's scan: every agent, explicitly, one pass over the agents a stage.
+
+States are held as (m, N), agents last, so that each operation runs along memory and vectorises;
+policies, written for one agent, are mapped over that axis. The loop keeps running sums only; what
+grows with T is stacked by the scan exactly when it is asked for.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from phalanx import _random
+from phalanx.disturbances import PopulationView
+from phalanx.policies import Feedback, MeanFieldView
+
+
+class Static(NamedTuple):
+    """What a compiled simulation is specialised to; two runs with equal `Static` and shapes share one program."""
+
+    rounds: int
+    n_agents: int
+    record: str
+    has_cost: bool
+    has_own_noise: bool
+    has_common_noise: bool
+    has_limits: bool
+
+
+class Inputs(NamedTuple):
+    """The numbers of a simulation, all traced.
+
+    Attributes:
+        constant: matrices without a time axis, by name. varying: with one, (T, ·, ·).
+        terminal: Q_T and Q_bar_T. roots: F with FFᵀ = Σ, Σ̄.
+        x0: (m, N). limits: (2, m) least and largest allowed state.
+    """
+
+    constant: dict
+    varying: dict
+    terminal: dict
+    roots: dict
+    x0: jax.Array
+    limits: jax.Array
+    first_round: jax.Array
+
+
+class Totals(NamedTuple):
+    """Running sums of one run."""
+
+    cost: jax.Array
+    disturbance_energy: jax.Array
+    noise_energy: jax.Array
+    outside: jax.Array
+
+
+def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.Array):
+    """(totals, final states (m, N), records stacked over rounds) of one simulation. One scan."""
+    N, x0 = static.n_agents, inputs.x0
+    start_key, key = jax.random.split(key)
+    q = (inputs.constant | inputs.varying)["D"].shape[-1]
+    policy_state = jax.vmap(lambda _: policy.init(), out_axes=-1)(jnp.zeros(N))
+    disturbance_state = None if disturbance is None else disturbance.init(start_key, q, N)
+    zero = jnp.zeros((), x0.dtype)
+    totals = Totals(zero, zero, zero, jnp.zeros(x0.shape[0], x0.dtype))
+
+    def stage(carry, now):
+        x, policy_state, disturbance_state, totals, x_bar = carry
+        matrices = {**inputs.constant, **now["matrices"]}
+        t = now["t"]
+        y = x - x_bar[:, None]
+        draw_key, own_key, common_key = jax.random.split(jax.random.fold_in(key, t), 3)
+
+        u = jax.vmap(
+            lambda state, own: policy.act(state, MeanFieldView(t, own, x_bar)),
+            in_axes=(-1, -1),
+            out_axes=-1,
+        )(policy_state, x)
+        u_bar = u.mean(axis=1)
+        v = u - u_bar[:, None]
+
+        x_next = _mm(matrices["A"], x) + _mm(matrices["B"], u)
+        shared = _mm(matrices["A_bar"], x_bar) + _mm(matrices["B_bar"], u_bar)
+        d = None
+        if disturbance is not None:
+            disturbance_state, d = disturbance.sample(
+                disturbance_state, draw_key, PopulationView(t, y, x_bar)
+            )
+            d_bar = d.mean(axis=1)
+            x_next = x_next + _mm(matrices["D"], d)
+            shared = shared + _mm(matrices["D_bar"], d_bar)
+            energy = _mean_square(d - d_bar[:, None]) + d_bar @ d_bar
+        else:
+            d_bar, energy = jnp.zeros(q, x.dtype), zero
+        noise_energy = zero
+        if static.has_own_noise:
+            noise = _mm(inputs.roots["Sigma"], _random.normal(own_key, *x.shape, x.dtype))
+            x_next = x_next + noise
+            noise_energy = noise_energy + _mean_square(noise)
+        if static.has_common_noise:
+            common = (
+                inputs.roots["Sigma_bar"] @ _random.normal(common_key, x.shape[0], 1, x.dtype)[:, 0]
+            )
+            shared = shared + common
+            noise_energy = noise_energy + common @ common
+        x_next = x_next + shared[:, None]
+        x_bar_next = x_next.mean(axis=1)
+
+        cost = zero
+        if static.has_cost:
+            cost = _form(matrices["Q"], y) + _form(matrices["R"], v)
+            cost = (
+                cost
+                + _form(matrices["Q_bar"], x_bar[:, None])
+                + _form(matrices["R_bar"], u_bar[:, None])
+            )
+        outside = zero
+        if static.has_limits:
+            low, high = inputs.limits[0][:, None], inputs.limits[1][:, None]
+            outside = ((x_next < low) | (x_next > high)).mean(axis=1, dtype=x.dtype)
+        totals = Totals(
+            totals.cost + cost,
+            totals.disturbance_energy + energy,
+            totals.noise_energy + noise_energy,
+            totals.outside + outside,
+        )
+
+        after = MeanFieldView
+        policy_state = jax.vmap(
+            lambda state, own, control, new: policy.observe(
+                state,
+                Feedback(MeanFieldView(t, own, x_bar), control, after(t + 1, new, x_bar_next)),
+            ),
+            in_axes=-1,
+            out_axes=-1,
+        )(policy_state, x, u, x_next)
+
+        record = {}
+        if static.record != "totals":
+            record = {
+                "stage_cost": cost,
+                "u_bar": u_bar,
+                "d_bar": d_bar,
+                "d_energy": energy,
+                **_summary(x, x_bar),
+            }
+        if static.record == "states":
+            full = jnp.zeros((q, N), x.dtype) if d is None else jnp.broadcast_to(d, (q, N))
+            record |= {"x": x, "u": u, "d": full}
+        return (x_next, policy_state, disturbance_state, totals, x_bar_next), record
+
+    first = inputs.first_round + jnp.arange(static.rounds)
+    carry = (x0, policy_state, disturbance_state, totals, x0.mean(axis=1))
+    (x, _, _, totals, x_bar), records = jax.lax.scan(
+        stage, carry, {"t": first, "matrices": inputs.varying}
+    )
+    if static.has_cost:
+        last = _form(inputs.terminal["Q_T"], x - x_bar[:, None]) + _form(
+            inputs.terminal["Q_bar_T"], x_bar[:, None]
+        )
+        totals = totals._replace(cost=totals.cost + last)
+    if static.record != "totals":
+        end = _summary(x, x_bar) | ({"x": x} if static.record == "states" else {})
+        records |= {
+            name: jnp.concatenate([records[name], value[None]]) for name, value in end.items()
+        }
+    return totals._replace(outside=totals.outside / static.rounds), x, records
+
+
+def _summary(x: jax.Array, x_bar: jax.Array) -> dict:
+    return {
+        "x_bar": x_bar,
+        "x_std": jnp.sqrt(jnp.mean((x - x_bar[:, None]) ** 2, axis=1)),
+        "x_min": x.min(axis=1),
+        "x_max": x.max(axis=1),
+    }
+
+
+def _mm(matrix: jax.Array, x: jax.Array) -> jax.Array:
+    return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
+
+
+def _form(weight: jax.Array, x: jax.Array) -> jax.Array:
+    """Mean over agents of xᵀ W x, agents last."""
+    return jnp.sum(x * _mm(weight, x)) / x.shape[1]
+
+
+def _mean_square(x: jax.Array) -> jax.Array:
+    """Mean over agents of |x|², agents last; a single column stands for all of them."""
+    return jnp.sum(x * x) / x.shape[1]

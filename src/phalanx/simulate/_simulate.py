@@ -1,0 +1,297 @@
+"""`simulate`: the one door through which time passes.
+
+Checks what it is handed, fixes the precision, and runs one compiled scan. Two runs of the same
+shapes share one compiled program; the second starts at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from phalanx import _random
+from phalanx._outcome import InputError, NoSolutionError, Outcome
+from phalanx._types import MatrixLike, array
+from phalanx.costs import MeanFieldCost
+from phalanx.disturbances import Disturbance, Replay, Sum
+from phalanx.policies import Policy
+from phalanx.simulate import _linear, _population
+from phalanx.simulate._linear_trajectory import LinearTrajectory
+from phalanx.simulate._trajectory import Trajectory
+from phalanx.systems import LinearSystem, MeanFieldNoise, MeanFieldSystem
+
+Record = Literal["totals", "means", "states"]
+Precision = Literal["float64", "float32"]
+
+
+def simulate(
+    system: MeanFieldSystem | LinearSystem,
+    policies: Policy | Sequence[Policy],
+    disturbance: Disturbance | None = None,
+    costs: Any = None,
+    rounds: int | None = None,
+    key: int | jax.Array = 0,
+    *,
+    n_agents: int | None = None,
+    noise: MeanFieldNoise | None = None,
+    x0: MatrixLike | None = None,
+    record: Record = "means",
+    limits: tuple[MatrixLike, MatrixLike] | None = None,
+    first_round: int = 0,
+    precision: Precision = "float64",
+) -> Any:
+    """Run agents and world for `rounds` rounds, in one compiled scan.
+
+    Args:
+        system: a population (`MeanFieldSystem`, with `n_agents`) or a `LinearSystem`.
+        policies: one policy, played by every agent; for a linear system also one per agent.
+        disturbance: where d (or w) comes from; none by default.
+        costs: `MeanFieldCost`; for a linear system one stage cost c(t, x, u) or one per agent.
+        rounds: T; taken from time-varying matrices when left out.
+        key: a seed or a JAX key; consumed.
+        n_agents: N ≥ 1 agents, each simulated explicitly.
+        noise: process noise and initial covariances, drawn as Gaussians.
+        x0: (m,) for all agents alike, or (N, m); drawn from `noise` when left out (0 without noise).
+        record: "totals" (sums only: memory does not grow with T), "means" (paths of means, spreads
+            and extremes), "states" (every agent's states, controls and disturbances).
+        limits: (low, high), each (m,): count how often a state entry is outside.
+        first_round: number of the first round, for policies and replays that go on from before.
+        precision: "float64", or "float32" at about twice the speed. JAX's global setting is left alone.
+
+    Returns:
+        `Trajectory` for a population, `LinearTrajectory` for a linear system.
+
+    Raises:
+        InputError: sizes that do not fit, or a record shorter than the rounds.
+        NoSolutionError: the states grew beyond any number (status "diverged").
+
+    Source: P1, eqs. 1–3; P2, Section 2.
+
+    Example:
+        >>> import phalanx as px
+        >>> scenario = px.scenario("two-by-two")
+        >>> saddle = px.solve(scenario.game, gamma=3.0)
+        >>> controller = px.MeanFieldFeedback(saddle.K1, saddle.L1)
+        >>> run = px.simulate(
+        ...     scenario.game.system,
+        ...     controller,
+        ...     costs=scenario.game.cost,
+        ...     rounds=10,
+        ...     n_agents=50,
+        ...     x0=[1.0, 0.0],
+        ... )
+        >>> run.x_bar.shape
+        (11, 2)
+    """
+    if record not in ("totals", "means", "states"):
+        raise InputError(f'record must be "totals", "means" or "states", but it is {record!r}.')
+    if precision not in ("float64", "float32"):
+        raise InputError(f'precision must be "float64" or "float32", but it is {precision!r}.')
+    T = _rounds(system, rounds)
+    _enough_rounds(disturbance, first_round + T)
+    with jax.enable_x64(precision == "float64"):
+        dtype = jnp.dtype(precision)
+        policies, disturbance, costs_j = (
+            _cast(part, dtype) for part in (policies, disturbance, costs)
+        )
+        key = _random.as_key(key)
+        if isinstance(system, LinearSystem):
+            return _run_linear(system, policies, disturbance, costs_j, T, key, x0, dtype)
+        return _run_population(
+            system,
+            policies,
+            disturbance,
+            costs,
+            T,
+            key,
+            n_agents,
+            noise,
+            x0,
+            record,
+            limits,
+            first_round,
+            dtype,
+        )
+
+
+def _run_population(
+    system,
+    policy,
+    disturbance,
+    cost,
+    T,
+    key,
+    n_agents,
+    noise,
+    x0,
+    record,
+    limits,
+    first_round,
+    dtype,
+) -> Trajectory:
+    if isinstance(n_agents, bool) or not isinstance(n_agents, int | np.integer) or n_agents < 1:
+        raise InputError(f"n_agents must be a whole number of at least 1, but it is {n_agents!r}.")
+    if cost is not None and not isinstance(cost, MeanFieldCost):
+        raise InputError(
+            f"costs must be a MeanFieldCost for a mean-field system, but it is a {type(cost).__name__}."
+        )
+    m = system.state_size
+    cost = None if cost is None else cost.for_sizes(m, system.control_size)
+    noise = (MeanFieldNoise() if noise is None else noise).for_size(m)
+    stage = {name: getattr(system, name) for name in ("A", "A_bar", "B", "B_bar", "D", "D_bar")}
+    if cost is not None:
+        stage |= {name: getattr(cost, name) for name in ("Q", "Q_bar", "R", "R_bar")}
+    for name, value in stage.items():
+        if value.ndim == 3 and len(value) < T:
+            raise InputError(f"{name} is given for {len(value)} stages, but rounds is {T}.")
+    key, initial_key = jax.random.split(key)
+    low, high = (
+        (np.full(m, -np.inf), np.full(m, np.inf))
+        if limits is None
+        else (array("limits", side) for side in limits)
+    )
+    static = _population.Static(
+        rounds=T,
+        n_agents=int(n_agents),
+        record=record,
+        has_cost=cost is not None,
+        has_own_noise=bool(noise.Sigma.any()),
+        has_common_noise=bool(noise.Sigma_bar.any()),
+        has_limits=limits is not None,
+    )
+    cast = lambda value: jnp.asarray(np.asarray(value), dtype)  # noqa: E731
+    inputs = _population.Inputs(
+        constant={name: cast(value) for name, value in stage.items() if value.ndim == 2},
+        varying={name: cast(value[:T]) for name, value in stage.items() if value.ndim == 3},
+        terminal={} if cost is None else {"Q_T": cast(cost.Q_T), "Q_bar_T": cast(cost.Q_bar_T)},
+        roots={name: cast(_root(getattr(noise, name))) for name in ("Sigma", "Sigma_bar")},
+        x0=_initial(x0, noise, int(n_agents), m, initial_key, dtype),
+        limits=jnp.stack([jnp.broadcast_to(cast(low), (m,)), jnp.broadcast_to(cast(high), (m,))]),
+        first_round=jnp.asarray(first_round),
+    )
+    totals, final, paths = _compiled_population(static, inputs, policy, disturbance, key)
+    final = np.asarray(final)
+    _finite(final, T)
+    paths = {name: np.asarray(value) for name, value in paths.items()}
+    for name in ("x", "u", "d"):  # agents last inside the scan, agents in the middle for readers
+        if name in paths:
+            paths[name] = paths[name].swapaxes(1, 2)
+    if cost is None:
+        paths.pop("stage_cost", None)
+    return Trajectory(
+        n_agents=int(n_agents),
+        rounds=T,
+        cost=float(totals.cost) if cost is not None else None,
+        disturbance_energy=float(totals.disturbance_energy),
+        noise_energy=float(totals.noise_energy),
+        outside=np.asarray(totals.outside) if limits is not None else None,
+        final=final.T,
+        **paths,
+    )
+
+
+def _run_linear(system, policies, disturbance, costs, T, key, x0, dtype) -> LinearTrajectory:
+    N, n = system.n_agents, system.state_size
+    policies = list(policies) if isinstance(policies, list | tuple) else [policies] * N
+    if len(policies) != N:
+        raise InputError(
+            f"policies holds {len(policies)} policies for {N} agents; give one, or one per agent."
+        )
+    if costs is not None:
+        costs = list(costs) if isinstance(costs, list | tuple) else [costs] * N
+        if len(costs) != N:
+            raise InputError(
+                f"costs holds {len(costs)} stage costs for {N} agents; give one, or one per agent."
+            )
+    x0 = np.zeros(n) if x0 is None else array("x0", x0)
+    if x0.shape != (n,):
+        raise InputError(f"x0 has shape {x0.shape} and must have shape ({n},).")
+    matrices = {
+        name: jnp.asarray(np.asarray(getattr(system, name)), dtype) for name in ("A", "B", "E")
+    }
+    for name, axes in (("A", 2), ("B", 3), ("E", 2)):
+        if matrices[name].ndim > axes:
+            matrices[name] = matrices[name][:T]
+    paths = _compiled_linear(T, matrices, jnp.asarray(x0, dtype), policies, costs, disturbance, key)
+    paths = {name: None if value is None else np.asarray(value) for name, value in paths.items()}
+    _finite(paths["x"][-1], T)
+    return LinearTrajectory(n_agents=N, rounds=T, **paths)
+
+
+@eqx.filter_jit
+def _compiled_population(static, inputs, policy, disturbance, key):
+    return _population.run(static, inputs, policy, disturbance, key)
+
+
+@eqx.filter_jit
+def _compiled_linear(rounds, matrices, x0, policies, costs, disturbance, key):
+    return _linear.run(rounds, matrices, x0, policies, costs, disturbance, key)
+
+
+def _cast(part: Any, dtype: jnp.dtype) -> Any:
+    """Floating leaves in the run's precision, so that one policy serves both precisions."""
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, np.ndarray | jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+            return jnp.asarray(np.asarray(value), dtype)
+        return jnp.asarray(value) if isinstance(value, np.ndarray) else value
+
+    return jax.tree.map(leaf, part)
+
+
+def _initial(x0, noise: MeanFieldNoise, N: int, m: int, key: jax.Array, dtype) -> jax.Array:
+    if x0 is None:
+        own_key, common_key = jax.random.split(key)
+        x = jnp.zeros((m, N), dtype)
+        if noise.Sigma_0.any():
+            x = x + jnp.asarray(_root(noise.Sigma_0), dtype) @ _random.normal(own_key, m, N, dtype)
+        if noise.Sigma_bar_0.any():
+            x = x + jnp.asarray(_root(noise.Sigma_bar_0), dtype) @ _random.normal(
+                common_key, m, 1, dtype
+            )
+        return x
+    x0 = array("x0", x0)
+    if x0.shape not in ((m,), (N, m)):
+        raise InputError(
+            f"x0 has shape {x0.shape} and must have shape ({m},), the same for all agents, or ({N}, {m})."
+        )
+    return jnp.asarray(np.broadcast_to(x0, (N, m)).T, dtype)
+
+
+def _root(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _rounds(system: MeanFieldSystem | LinearSystem, rounds: int | None) -> int:
+    rounds = system.stages if rounds is None else rounds
+    if rounds is None:
+        raise InputError("rounds is missing; say how many rounds to simulate.")
+    if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
+        raise InputError(f"rounds must be a whole number of at least 1, but it is {rounds!r}.")
+    return int(rounds)
+
+
+def _enough_rounds(disturbance: Any, needed: int) -> None:
+    """A replay that ends too early is a fault, not silence: JAX would repeat its last row."""
+    for part in disturbance.parts if isinstance(disturbance, Sum) else [disturbance]:
+        if isinstance(part, Replay) and part.rounds_available < needed:
+            raise InputError(
+                f"the disturbance's record lasts {part.rounds_available} rounds, but round {needed - 1} is asked for; "
+                f"simulate fewer rounds or give a longer record."
+            )
+
+
+def _finite(x: np.ndarray, T: int) -> None:
+    if not np.isfinite(x).all():
+        raise NoSolutionError(
+            Outcome(
+                "diverged",
+                f"The states grew beyond any number within {T} rounds.",
+                "Check that the controller stabilises the system, or simulate fewer rounds.",
+            )
+        )
