@@ -23,7 +23,7 @@ _HOME = {
         "Sum",
     ),
     "phalanx.policies": ("MeanFieldFeedback", "LinearFeedback"),
-    "phalanx.simulate": ("simulate", "Trajectory", "LinearTrajectory"),
+    "phalanx.simulation": ("simulate", "Trajectory", "LinearTrajectory"),
     "phalanx.equilibria": (
         "RobustGame",
         "SaddlePoint",
@@ -35,7 +35,7 @@ _HOME = {
         "baselines",
     ),
     "phalanx.evaluation": ("noise_gain", "induced_gain", "worst_disturbance", "pathwise_check"),
-    "phalanx.scenarios": ("scenario", "Scenario", "scenarios"),
+    "phalanx.scenarios": ("scenario", "Scenario", "scenario_names"),
     "phalanx._outcome": ("InputError", "NoSolutionError", "Outcome", "PhalanxError"),
 }
 _WHERE = {name: home for home, names in _HOME.items() for name in names}
@@ -151,14 +151,20 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.scenarios import Scenario as Scenario
     from phalanx.scenarios import scenario as scenario
-    from phalanx.scenarios import scenarios as scenarios
-    from phalanx.simulate import (
+    from phalanx.scenarios import scenario_names as scenario_names
+    from phalanx.scenarios import Scenario as Scenario
+    from phalanx.scenarios import scenario as scenario
+    from phalanx.scenarios import scenario_names as scenario_names
+    from phalanx.scenarios import Scenario as Scenario
+    from phalanx.scenarios import scenario as scenario
+    from phalanx.scenarios import scenario_names as scenario_names
+    from phalanx.simulation import (
         LinearTrajectory as LinearTrajectory,
     )
-    from phalanx.simulate import (
+    from phalanx.simulation import (
         Trajectory as Trajectory,
     )
-    from phalanx.simulate import (
+    from phalanx.simulation import (
         simulate as simulate,
     )
     from phalanx.systems import (

@@ -83,11 +83,11 @@ def attenuation_levels(game: RobustGame, n_agents: float = float("inf")) -> Atte
         (1.7953086335, 2.6686982496)
     """
     n_agents = check_agents("n_agents", n_agents)
-    y, z = _HalfGame(game, "deviation"), _HalfGame(game, "mean")
-    mean = _least_game(z, game)
+    y, z = _Solver(game.half("deviation")), _Solver(game.half("mean"))
+    mean = _level_of("mean", z, game)
     # At N = 1 a deviation game without any level is no obstacle: it is never played.
     try:
-        deviation = _least_game(y, game)
+        deviation = _level_of("deviation", y, game)
     except NoSolutionError:
         if n_agents != 1:
             raise
@@ -107,7 +107,7 @@ def attenuation_levels(game: RobustGame, n_agents: float = float("inf")) -> Atte
             budget = np.where(power > 0, gamma**2 * power, 0.0)
             return _exists(solved_y) & _exists(solved_z) & (cost <= budget)
 
-        return _least(met, base, _candidates(game))
+        return _least(met, base, _candidates(y.game))
 
     mean_field = level("value", float("inf"), both)
     if game.stationary:
@@ -164,11 +164,11 @@ def _psi_norm(half: LQGame, solved: Recursion) -> np.ndarray:
     return np.sqrt(total)
 
 
-class _HalfGame:
-    """One half of the split, solved at many γ's side by side, with what does not depend on γ kept."""
+class _Solver:
+    """One game, solved at many γ's side by side, with what does not depend on γ kept."""
 
-    def __init__(self, game: RobustGame, which: Half):
-        self.game, self.which = game.half(which), which
+    def __init__(self, game: LQGame):
+        self.game = game
         self.start: np.ndarray | None = None
 
     def at(self, gamma: np.ndarray) -> Recursion | Stationary:
@@ -179,25 +179,31 @@ class _HalfGame:
         return solve_finite(self.game, gamma)
 
 
+def saddle_level(game: LQGame) -> np.ndarray:
+    """Least γ at which one zero-sum game has a saddle point; 0 if the disturbance meets no cost.
+
+    Raises:
+        numpy.linalg.LinAlgError: stationary, and no regulator stabilises the system.
+    """
+    return _saddle_level(_Solver(game))
+
+
 def _exists(solved: Recursion | Stationary) -> np.ndarray:
     return solved.exists if isinstance(solved, Stationary) else (solved.margin > 0).all(axis=-1)
 
 
-def _least_game(half: _HalfGame, game: RobustGame) -> np.ndarray:
-    """Least γ at which one half has a saddle point.
+def _saddle_level(solver: _Solver) -> np.ndarray:
+    """The level, by section.
 
     The regulator's value bounds the game's from below, M(γ) ⪰ M(∞), so γ² ≥ λ_max(DᵀM(∞)D) is
     necessary: that is where the bracket starts. Where it is 0 the disturbance meets no cost at
     all, the game is the regulator, and every γ > 0 will do.
     """
-    infinite = np.full((1, *game.batch), np.inf)
-    try:
-        regulator = half.at(infinite)
-        if not _exists(regulator).all():
-            raise np.linalg.LinAlgError("no stabilising regulator")
-    except np.linalg.LinAlgError as error:
-        raise NoSolutionError(_no_regulator(half, game)) from error
-    D = half.game.D
+    game = solver.game
+    regulator = solver.at(np.full((1, *game.batch), np.inf))
+    if not _exists(regulator).all():
+        raise np.linalg.LinAlgError("no stabilising regulator")
+    D = game.D
     M = regulator.M[0]
     M = M[..., 1:, :, :] if isinstance(regulator, Recursion) else M[..., None, :, :]
     DMD = LAPACK.mul(LAPACK.t(D), LAPACK.mul(M, D))
@@ -206,7 +212,7 @@ def _least_game(half: _HalfGame, game: RobustGame) -> np.ndarray:
     matters = bound2 > 1e-14 * scale
     bound = np.sqrt(np.where(matters, bound2, 1.0))
     level = _least(
-        lambda gamma: _exists(half.at(gamma)) | ~matters, bound * (1 - TOLERANCE), _candidates(game)
+        lambda gamma: _exists(solver.at(gamma)) | ~matters, bound * (1 - TOLERANCE), _candidates(game)
     )
     return np.where(matters, level, 0.0)
 
@@ -241,23 +247,28 @@ def _narrow(met: Feasible, low: np.ndarray, high: np.ndarray, grid: np.ndarray, 
     return np.where(where, cut[0], low), np.where(where, cut[1], high)
 
 
-def _candidates(game: RobustGame) -> int:
+def _candidates(game: LQGame) -> int:
     """How many γ's to try side by side: many where a call costs more than its arithmetic."""
-    n = game.system.state_size
+    n = game.sizes[0]
     games = int(np.prod(game.batch)) if game.batch else 1
     return max(1, min(24 if n <= 6 else 8 if n <= 24 else 2, 4096 // games))
 
 
-def _no_regulator(half: _HalfGame, game: RobustGame) -> Outcome:
-    if not game.batch:
-        blocked = unstabilisable(game, 1 if half.which == "mean" else float("inf"))
-        if blocked is not None:
-            return blocked
-    return Outcome(
-        "unstabilisable",
-        f"The {half.which} system has no stabilising regulator: a mode on the unit circle is seen by no cost.",
-        "Give that state a weight in Q (or Q_bar), or solve over a finite horizon.",
-    )
+def _level_of(half: Half, solver: _Solver, game: RobustGame) -> np.ndarray:
+    """The saddle level of one half, or the reason why it has none."""
+    try:
+        return _saddle_level(solver)
+    except np.linalg.LinAlgError as error:
+        blocked = None if game.batch else unstabilisable(game, half)
+        raise NoSolutionError(
+            blocked
+            or Outcome(
+                "unstabilisable",
+                f"The {half} system has no stabilising regulator: no control reaches one of its "
+                f"unstable modes, or a mode on the unit circle meets no cost.",
+                "Give that state a control or a weight, or solve over a finite horizon.",
+            )
+        ) from error
 
 
 def _number(value: np.ndarray) -> Any:

@@ -163,18 +163,17 @@ def solve(
     return result
 
 
-def unstabilisable(game: RobustGame, n_agents: float = float("inf")) -> Outcome | None:
-    """The outcome that names a mode no control reaches, for a single stationary game; else None."""
-    for half in ("mean",) if n_agents == 1 else ("deviation", "mean"):
-        g = game.half(half)
-        mode = unstabilisable_mode(g.A[0], g.B[0])
-        if mode is not None:
-            return Outcome(
-                "unstabilisable",
-                f"The {half} system cannot be stabilised: no control reaches its mode with {mode}.",
-                "Give the control a way to act on that state, or solve over a finite horizon.",
-            )
-    return None
+def unstabilisable(game: RobustGame, half: Half) -> Outcome | None:
+    """The outcome that names a mode no control reaches, for a single game; None if there is none."""
+    lq = game.half(half)
+    mode = unstabilisable_mode(lq.A[0], lq.B[0])
+    if mode is None:
+        return None
+    return Outcome(
+        "unstabilisable",
+        f"The {half} system cannot be stabilised: no control reaches its mode with {mode}.",
+        "Give the control a way to act on that state, or solve over a finite horizon.",
+    )
 
 
 def _outcome(
@@ -193,14 +192,12 @@ def _outcome(
             f"{count} of {feasible.size} games have no saddle point at their gamma; the first is game {int(first[0])}, at gamma = {g:.10g}.",
             mend,
         )
-    if game.stationary:
-        blocked = unstabilisable(game, n_agents)
-        if blocked is not None:
-            return blocked
     failing = [
         h for h, (ok, _) in halves.items() if not ok and not (n_agents == 1 and h == "deviation")
     ]
     half = failing[-1]
+    if game.stationary and (blocked := unstabilisable(game, half)) is not None:
+        return blocked
     if game.stationary:
         what = f"the {NAMES[half]} has no stabilising solution with a positive margin"
     else:

@@ -11,21 +11,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from phalanx import _random
 from phalanx._outcome import InputError, NoSolutionError, Outcome
 from phalanx._types import MatrixLike, array
-from phalanx.costs import MeanFieldCost
 from phalanx.disturbances import Disturbance, Replay, Sum
 from phalanx.policies import Policy
-from phalanx.simulate import _linear, _population
-from phalanx.simulate._linear_trajectory import LinearTrajectory
-from phalanx.simulate._trajectory import Trajectory
+from phalanx.simulation import _linear, _population, _population_inputs
+from phalanx.simulation._linear_trajectory import LinearTrajectory
+from phalanx.simulation._trajectory import Trajectory
 from phalanx.systems import LinearSystem, MeanFieldNoise, MeanFieldSystem
 
 Record = Literal["totals", "means", "states"]
 Precision = Literal["float64", "float32"]
+# Agents of independent runs that are simulated at once.
+SIDE_BY_SIDE = 65_536
 
 
 def simulate(
@@ -39,6 +39,7 @@ def simulate(
     n_agents: int | None = None,
     noise: MeanFieldNoise | None = None,
     x0: MatrixLike | None = None,
+    runs: int | None = None,
     record: Record = "means",
     limits: tuple[MatrixLike, MatrixLike] | None = None,
     first_round: int = 0,
@@ -56,6 +57,8 @@ def simulate(
         n_agents: N ≥ 1 agents, each simulated explicitly.
         noise: process noise and initial covariances, drawn as Gaussians.
         x0: (m,) for all agents alike, or (N, m); drawn from `noise` when left out (0 without noise).
+        runs: repeat a population's run this many times with independent draws; every figure of the
+            trajectory then has a leading axis of this length.
         record: "totals" (sums only: memory does not grow with T), "means" (paths of means, spreads
             and extremes), "states" (every agent's states, controls and disturbances).
         limits: (low, high), each (m,): count how often a state entry is outside.
@@ -95,101 +98,42 @@ def simulate(
     _enough_rounds(disturbance, first_round + T)
     with jax.enable_x64(precision == "float64"):
         dtype = jnp.dtype(precision)
-        policies, disturbance, costs_j = (
-            _cast(part, dtype) for part in (policies, disturbance, costs)
-        )
+        policies, disturbance = _cast(policies, dtype), _cast(disturbance, dtype)
         key = _random.as_key(key)
         if isinstance(system, LinearSystem):
-            return _run_linear(system, policies, disturbance, costs_j, T, key, x0, dtype)
-        return _run_population(
-            system,
-            policies,
-            disturbance,
-            costs,
-            T,
-            key,
-            n_agents,
-            noise,
-            x0,
-            record,
-            limits,
-            first_round,
-            dtype,
+            costs = _cast(costs, dtype)
+            return _run_linear(system, policies, disturbance, costs, T, key, x0, dtype)
+        prepared = _population_inputs.prepare(
+            system, costs, T, n_agents, noise, x0, record, limits, first_round, dtype
         )
+        return _run_population(prepared, policies, disturbance, key, runs)
 
 
 def _run_population(
-    system,
-    policy,
-    disturbance,
-    cost,
-    T,
-    key,
-    n_agents,
-    noise,
-    x0,
-    record,
-    limits,
-    first_round,
-    dtype,
+    prepared: tuple[_population.Static, _population.Inputs],
+    policy: Any,
+    disturbance: Any,
+    key: jax.Array,
+    runs: int | None,
 ) -> Trajectory:
-    if isinstance(n_agents, bool) or not isinstance(n_agents, int | np.integer) or n_agents < 1:
-        raise InputError(f"n_agents must be a whole number of at least 1, but it is {n_agents!r}.")
-    if cost is not None and not isinstance(cost, MeanFieldCost):
-        raise InputError(
-            f"costs must be a MeanFieldCost for a mean-field system, but it is a {type(cost).__name__}."
-        )
-    m = system.state_size
-    cost = None if cost is None else cost.for_sizes(m, system.control_size)
-    noise = (MeanFieldNoise() if noise is None else noise).for_size(m)
-    stage = {name: getattr(system, name) for name in ("A", "A_bar", "B", "B_bar", "D", "D_bar")}
-    if cost is not None:
-        stage |= {name: getattr(cost, name) for name in ("Q", "Q_bar", "R", "R_bar")}
-    for name, value in stage.items():
-        if value.ndim == 3 and len(value) < T:
-            raise InputError(f"{name} is given for {len(value)} stages, but rounds is {T}.")
-    key, initial_key = jax.random.split(key)
-    low, high = (
-        (np.full(m, -np.inf), np.full(m, np.inf))
-        if limits is None
-        else (array("limits", side) for side in limits)
-    )
-    static = _population.Static(
-        rounds=T,
-        n_agents=int(n_agents),
-        record=record,
-        has_cost=cost is not None,
-        has_own_noise=bool(noise.Sigma.any()),
-        has_common_noise=bool(noise.Sigma_bar.any()),
-        has_limits=limits is not None,
-    )
-    cast = lambda value: jnp.asarray(np.asarray(value), dtype)  # noqa: E731
-    inputs = _population.Inputs(
-        constant={name: cast(value) for name, value in stage.items() if value.ndim == 2},
-        varying={name: cast(value[:T]) for name, value in stage.items() if value.ndim == 3},
-        terminal={} if cost is None else {"Q_T": cast(cost.Q_T), "Q_bar_T": cast(cost.Q_bar_T)},
-        roots={name: cast(_root(getattr(noise, name))) for name in ("Sigma", "Sigma_bar")},
-        x0=_initial(x0, noise, int(n_agents), m, initial_key, dtype),
-        limits=jnp.stack([jnp.broadcast_to(cast(low), (m,)), jnp.broadcast_to(cast(high), (m,))]),
-        first_round=jnp.asarray(first_round),
-    )
-    totals, final, paths = _compiled_population(static, inputs, policy, disturbance, key)
-    final = np.asarray(final)
-    _finite(final, T)
+    static, inputs = prepared
+    keys = key if runs is None else jax.random.split(key, runs)
+    totals, initial, final, paths = _compiled_population(static, inputs, policy, disturbance, keys)
+    _finite(final, static.rounds)
     paths = {name: np.asarray(value) for name, value in paths.items()}
-    for name in ("x", "u", "d"):  # agents last inside the scan, agents in the middle for readers
-        if name in paths:
-            paths[name] = paths[name].swapaxes(1, 2)
-    if cost is None:
+    for name in {"x", "u", "d"} & set(paths):  # agents last inside the scan, in the middle outside
+        paths[name] = paths[name].swapaxes(-1, -2)
+    if not static.has_cost:
         paths.pop("stage_cost", None)
     return Trajectory(
-        n_agents=int(n_agents),
-        rounds=T,
-        cost=float(totals.cost) if cost is not None else None,
-        disturbance_energy=float(totals.disturbance_energy),
-        noise_energy=float(totals.noise_energy),
-        outside=np.asarray(totals.outside) if limits is not None else None,
-        final=final.T,
+        n_agents=static.n_agents,
+        rounds=static.rounds,
+        cost=_number(totals.cost) if static.has_cost else None,
+        disturbance_energy=_number(totals.disturbance_energy),
+        noise_energy=_number(totals.noise_energy),
+        outside=np.asarray(totals.outside) if static.has_limits else None,
+        initial=np.asarray(initial).swapaxes(-1, -2),
+        final=np.asarray(final).swapaxes(-1, -2),
         **paths,
     )
 
@@ -223,8 +167,14 @@ def _run_linear(system, policies, disturbance, costs, T, key, x0, dtype) -> Line
 
 
 @eqx.filter_jit
-def _compiled_population(static, inputs, policy, disturbance, key):
-    return _population.run(static, inputs, policy, disturbance, key)
+def _compiled_population(static, inputs, policy, disturbance, keys):
+    def one(key: jax.Array) -> tuple:
+        return _population.run(static, inputs, policy, disturbance, key)
+
+    if keys.ndim == 0:
+        return one(keys)
+    # Small populations run side by side, large ones one after the other: memory stays bounded.
+    return jax.lax.map(one, keys, batch_size=max(1, SIDE_BY_SIDE // static.n_agents))
 
 
 @eqx.filter_jit
@@ -241,30 +191,6 @@ def _cast(part: Any, dtype: jnp.dtype) -> Any:
         return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
     return jax.tree.map(leaf, part)
-
-
-def _initial(x0, noise: MeanFieldNoise, N: int, m: int, key: jax.Array, dtype) -> jax.Array:
-    if x0 is None:
-        own_key, common_key = jax.random.split(key)
-        x = jnp.zeros((m, N), dtype)
-        if noise.Sigma_0.any():
-            x = x + jnp.asarray(_root(noise.Sigma_0), dtype) @ _random.normal(own_key, m, N, dtype)
-        if noise.Sigma_bar_0.any():
-            x = x + jnp.asarray(_root(noise.Sigma_bar_0), dtype) @ _random.normal(
-                common_key, m, 1, dtype
-            )
-        return x
-    x0 = array("x0", x0)
-    if x0.shape not in ((m,), (N, m)):
-        raise InputError(
-            f"x0 has shape {x0.shape} and must have shape ({m},), the same for all agents, or ({N}, {m})."
-        )
-    return jnp.asarray(np.broadcast_to(x0, (N, m)).T, dtype)
-
-
-def _root(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _rounds(system: MeanFieldSystem | LinearSystem, rounds: int | None) -> int:
@@ -286,7 +212,11 @@ def _enough_rounds(disturbance: Any, needed: int) -> None:
             )
 
 
-def _finite(x: np.ndarray, T: int) -> None:
+def _number(value: jax.Array) -> Any:
+    return np.asarray(value) if value.ndim else float(value)
+
+
+def _finite(x: Any, T: int) -> None:
     if not np.isfinite(x).all():
         raise NoSolutionError(
             Outcome(

@@ -22,8 +22,7 @@ class Static(NamedTuple):
     n_agents: int
     record: str
     has_cost: bool
-    has_own_noise: bool
-    has_common_noise: bool
+    noisy: tuple[str, ...]
     has_limits: bool
 
 
@@ -32,16 +31,19 @@ class Inputs(NamedTuple):
 
     Attributes:
         constant: matrices without a time axis, by name. varying: with one, (T, ·, ·).
-        terminal: Q_T and Q_bar_T. roots: F with FFᵀ = Σ, Σ̄.
-        x0: (m, N). limits: (2, m) least and largest allowed state.
+        terminal: Q_T and Q_bar_T.
+        roots: F with FFᵀ = Σ, for the covariances that are not 0.
+        x0: (m, N), or None: drawn.
+        limits: (2, m) least and largest allowed state, or None.
+        first_round: number of the first round.
     """
 
     constant: dict
     varying: dict
     terminal: dict
     roots: dict
-    x0: jax.Array
-    limits: jax.Array
+    x0: jax.Array | None
+    limits: jax.Array | None
     first_round: jax.Array
 
 
@@ -55,9 +57,10 @@ class Totals(NamedTuple):
 
 
 def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.Array):
-    """(totals, final states (m, N), records stacked over rounds) of one simulation. One scan."""
-    N, x0 = static.n_agents, inputs.x0
-    start_key, key = jax.random.split(key)
+    """(totals, first and last states (m, N), records stacked over rounds) of one run. One scan."""
+    N = static.n_agents
+    start_key, initial_key, key = jax.random.split(key, 3)
+    x0 = _draw(inputs, N, initial_key) if inputs.x0 is None else inputs.x0
     q = (inputs.constant | inputs.varying)["D"].shape[-1]
     policy_state = jax.vmap(lambda _: policy.init(), out_axes=-1)(jnp.zeros(N))
     disturbance_state = None if disturbance is None else disturbance.init(start_key, q, N)
@@ -93,11 +96,11 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         else:
             d_bar, energy = jnp.zeros(q, x.dtype), zero
         noise_energy = zero
-        if static.has_own_noise:
+        if "Sigma" in static.noisy:
             noise = _mm(inputs.roots["Sigma"], _random.normal(own_key, *x.shape, x.dtype))
             x_next = x_next + noise
             noise_energy = noise_energy + _mean_square(noise)
-        if static.has_common_noise:
+        if "Sigma_bar" in static.noisy:
             common = (
                 inputs.roots["Sigma_bar"] @ _random.normal(common_key, x.shape[0], 1, x.dtype)[:, 0]
             )
@@ -115,7 +118,7 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
                 + _form(matrices["R_bar"], u_bar[:, None])
             )
         outside = zero
-        if static.has_limits:
+        if inputs.limits is not None:
             low, high = inputs.limits[0][:, None], inputs.limits[1][:, None]
             outside = ((x_next < low) | (x_next > high)).mean(axis=1, dtype=x.dtype)
         totals = Totals(
@@ -125,11 +128,12 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             totals.outside + outside,
         )
 
-        after = MeanFieldView
         policy_state = jax.vmap(
             lambda state, own, control, new: policy.observe(
                 state,
-                Feedback(MeanFieldView(t, own, x_bar), control, after(t + 1, new, x_bar_next)),
+                Feedback(
+                    MeanFieldView(t, own, x_bar), control, MeanFieldView(t + 1, new, x_bar_next)
+                ),
             ),
             in_axes=-1,
             out_axes=-1,
@@ -164,7 +168,20 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         records |= {
             name: jnp.concatenate([records[name], value[None]]) for name, value in end.items()
         }
-    return totals._replace(outside=totals.outside / static.rounds), x, records
+    return totals._replace(outside=totals.outside / static.rounds), x0, x, records
+
+
+def _draw(inputs: Inputs, n_agents: int, key: jax.Array) -> jax.Array:
+    """Initial states (m, N) from Σ⁰ and Σ̄⁰; 0 where they are."""
+    own_key, common_key = jax.random.split(key)
+    A = (inputs.constant | inputs.varying)["A"]
+    m = A.shape[-1]
+    x0 = jnp.zeros((m, n_agents), A.dtype)
+    if "Sigma_0" in inputs.roots:
+        x0 = x0 + inputs.roots["Sigma_0"] @ _random.normal(own_key, m, n_agents, A.dtype)
+    if "Sigma_bar_0" in inputs.roots:
+        x0 = x0 + inputs.roots["Sigma_bar_0"] @ _random.normal(common_key, m, 1, A.dtype)
+    return x0
 
 
 def _summary(x: jax.Array, x_bar: jax.Array) -> dict:

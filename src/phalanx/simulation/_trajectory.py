@@ -1,7 +1,7 @@
 """What a simulation leaves behind: totals always, paths and states on request, all labelled."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One run of a mean-field population.
+    """One run of a mean-field population (or `runs` of them, on a leading axis of every figure).
 
     Sums over agents are means over agents: every figure is per agent. Costs are P1's eq. 2 and the
     noise index its eq. 3, for this run instead of in expectation.
@@ -25,7 +25,7 @@ class Trajectory:
         disturbance_energy: Σ_t mean_i |d^i−d̄|² + |d̄|².
         noise_energy: Σ_t mean_i |ω^i|² + |ω̄|².
         outside: (m,) share of agent-rounds with a state entry outside `limits`; None without limits.
-        final: (N, m) the states after the last round, to go on from.
+        initial, final: (N, m) the states before the first and after the last round.
         stage_cost: (T,) cost of each round (record "means" and "states").
         x_bar: (T+1, m) mean state. x_std: (T+1, m) spread over agents.
         x_min, x_max: (T+1, m) extremes over agents.
@@ -36,10 +36,11 @@ class Trajectory:
 
     n_agents: int
     rounds: int
-    cost: float | None
-    disturbance_energy: float
-    noise_energy: float
+    cost: Any
+    disturbance_energy: Any
+    noise_energy: Any
     outside: Float[np.ndarray, " m"] | None
+    initial: Float[np.ndarray, "N m"]
     final: Float[np.ndarray, "N m"]
     stage_cost: Float[np.ndarray, " T"] | None = None
     x_bar: Float[np.ndarray, "T1 m"] | None = None
@@ -54,7 +55,7 @@ class Trajectory:
     d: Float[np.ndarray, "T N q"] | None = None
 
     @property
-    def noise_index(self) -> float:
+    def noise_index(self) -> Any:
         """ϖ of this run: disturbance and process noise together (P1, eq. 3)."""
         return self.disturbance_energy + self.noise_energy
 
