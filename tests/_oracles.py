@@ -5,7 +5,7 @@ stack of N agents), and solved in the textbook form Λ = I + (BR⁻¹Bᵀ − γ
 package does not use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import mpmath as mp
@@ -148,20 +148,36 @@ def stacked_gain(deviation: np.ndarray, mean: np.ndarray, N: int) -> np.ndarray:
 # --- the finite game ---------------------------------------------------------------------------
 
 
+def backwards(half: Half, gamma: float) -> Iterator[tuple[np.ndarray, ...]]:
+    """(M_t, K1_t, K2_t, γ²E − DᵀM_{t+1}D) for t = T−1..0; what comes after a failure is noise."""
+    M = half.Q_T
+    for A, B, D, Q, R in reversed(list(zip(*half[:5], strict=True))):
+        gap = gamma**2 * half.E - D.T @ M @ D if np.isfinite(gamma) else np.array([[np.inf]])
+        R_inv, E_inv = np.linalg.inv(R), np.linalg.inv(half.E) / gamma**2
+        Lambda = np.eye(len(A)) + (B @ R_inv @ B.T - D @ E_inv @ D.T) @ M
+        W = M @ np.linalg.inv(Lambda)
+        M = Q + A.T @ W @ A
+        yield M, R_inv @ B.T @ W @ A, E_inv @ D.T @ W @ A, gap
+
+
+def least(gap: np.ndarray) -> float:
+    """Least eigenvalue; infinite for γ = ∞."""
+    return np.inf if np.isinf(gap).any() else float(np.linalg.eigvalsh(gap)[0])
+
+
 def textbook(half: Half, gamma: float) -> Solution:
     """The recursion of the theory page, in float64, with no thought given to rounding."""
-    M, K1, K2, margin = [half.Q_T], [], [], []
-    for A, B, D, Q, R in reversed(list(zip(*half[:5], strict=True))):
-        last = M[0]
-        R_inv, E_inv = np.linalg.inv(R), np.linalg.inv(half.E) / gamma**2
-        Lambda = np.eye(len(A)) + (B @ R_inv @ B.T - D @ E_inv @ D.T) @ last
-        W = last @ np.linalg.inv(Lambda)
-        M.insert(0, Q + A.T @ W @ A)
-        K1.insert(0, R_inv @ B.T @ W @ A)
-        K2.insert(0, E_inv @ D.T @ W @ A)
-        gap = np.inf if np.isinf(gamma) else gamma**2 * half.E - D.T @ last @ D
-        margin.insert(0, np.inf if np.isinf(gamma) else np.linalg.eigvalsh(gap)[0])
-    return Solution(np.array(M), np.array(K1), np.array(K2), np.array(margin))
+    M, K1, K2, gaps = (list(X)[::-1] for X in zip(*backwards(half, gamma), strict=True))
+    margin = np.array([least(gap) for gap in gaps])
+    return Solution(np.array([*M, half.Q_T]), np.array(K1), np.array(K2), margin)
+
+
+def has_saddle_point(half: Half, gamma: float) -> bool:
+    """Whether all margins are positive; stops at the first, backwards, that is not."""
+    try:
+        return all(least(gap) > 0 for *_, gap in backwards(half, gamma))
+    except np.linalg.LinAlgError:  # with a positive margin Λ is invertible
+        return False
 
 
 def textbook_mp(half: Half, gamma: mp.mpf, digits: int = 50) -> Solution:
@@ -226,8 +242,7 @@ def saddle_level(*games: Half) -> float:
     """Least γ at which all of the finite games have a saddle point, in float64."""
 
     def holds(gamma) -> bool:
-        # Backwards, the margin of the textbook form means something until it first fails.
-        return all((textbook(half, float(gamma)).margin > 0).all() for half in games)
+        return all(has_saddle_point(half, float(gamma)) for half in games)
 
     high = 1.0
     while not holds(high):

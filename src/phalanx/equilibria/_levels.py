@@ -212,7 +212,9 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     matters = bound2 > 1e-14 * scale
     bound = np.sqrt(np.where(matters, bound2, 1.0))
     level = _least(
-        lambda gamma: _exists(solver.at(gamma)) | ~matters, bound * (1 - TOLERANCE), _candidates(game)
+        lambda gamma: _exists(solver.at(gamma)) | ~matters,
+        bound * (1 - TOLERANCE),
+        _candidates(game),
     )
     return np.where(matters, level, 0.0)
 

@@ -73,7 +73,7 @@ def prepare(
 
     sides = None
     if limits is not None:
-        sides = cast(np.stack([np.broadcast_to(array("limits", side), (m,)) for side in limits]))
+        sides = cast(np.stack([_bound(side, m) for side in limits]))
     inputs = Inputs(
         constant={name: cast(value) for name, value in stage.items() if value.ndim == 2},
         varying={name: cast(value[:rounds]) for name, value in stage.items() if value.ndim == 3},
@@ -84,6 +84,14 @@ def prepare(
         first_round=jnp.asarray(first_round),
     )
     return static, inputs
+
+
+def _bound(side: MatrixLike, m: int) -> np.ndarray:
+    """One side of the limits; infinity means no limit, so only NaN is refused."""
+    out = np.asarray(side, dtype=np.float64)
+    if np.isnan(out).any() or out.shape not in ((), (m,)):
+        raise InputError(f"limits must be two vectors of {m} numbers, one per state, but a side is {side!r}.")
+    return np.broadcast_to(out, (m,))
 
 
 def _root(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:

@@ -1,0 +1,69 @@
+"""Scenarios: named worlds with real data, and your own from TOML."""
+
+import difflib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from phalanx._outcome import InputError
+from phalanx.scenarios._scenario import Parameter, RecordedWorld, Scenario
+
+__all__ = ["Parameter", "RecordedWorld", "Scenario", "scenario", "scenario_names"]
+
+
+def _two_by_two() -> Scenario:
+    from phalanx.scenarios._toml import load_toml
+
+    with resources.as_file(resources.files(__name__) / "data" / "two-by-two.toml") as path:
+        return load_toml(path)
+
+
+def _battery_fleet() -> Scenario:
+    from phalanx.scenarios._battery_fleet import battery_fleet
+
+    return battery_fleet()
+
+
+_BUILT_IN: dict[str, Callable[[], Scenario]] = {
+    "two-by-two": _two_by_two,
+    "battery-fleet": _battery_fleet,
+}
+
+
+def scenario_names() -> list[str]:
+    """Names of the built-in worlds.
+
+    Example:
+        >>> scenario_names()
+        ['two-by-two', 'battery-fleet']
+    """
+    return list(_BUILT_IN)
+
+
+def scenario(name: str | Path) -> Scenario:
+    """A built-in world by its name, or your own from a TOML file.
+
+    Args:
+        name: one of `scenario_names()`, or a path ending in `.toml`.
+
+    Raises:
+        InputError: no such world, or a file with something wrong in it; the key is named.
+
+    Example:
+        >>> scenario("two-by-two").n_agents
+        100
+    """
+    if str(name) in _BUILT_IN:
+        return _BUILT_IN[str(name)]()
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        from phalanx.scenarios._toml import load_toml
+
+        return load_toml(path)
+    near = difflib.get_close_matches(str(name), _BUILT_IN, n=1)
+    hint = (
+        f"; did you mean {near[0]!r}?"
+        if near
+        else f"; the built-in ones are {', '.join(_BUILT_IN)}, anything else is a path to a TOML file."
+    )
+    raise InputError(f"there is no scenario {str(name)!r}{hint}")
