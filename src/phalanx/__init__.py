@@ -40,7 +40,7 @@ _HOME = {
 }
 _WHERE = {name: home for home, names in _HOME.items() for name in names}
 
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]  (names load lazily, listed once above)
+__all__ = list(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
@@ -149,15 +149,15 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     from phalanx.policies import (
         MeanFieldFeedback as MeanFieldFeedback,
     )
-    from phalanx.scenarios import Scenario as Scenario
-    from phalanx.scenarios import scenario as scenario
-    from phalanx.scenarios import scenario_names as scenario_names
-    from phalanx.scenarios import Scenario as Scenario
-    from phalanx.scenarios import scenario as scenario
-    from phalanx.scenarios import scenario_names as scenario_names
-    from phalanx.scenarios import Scenario as Scenario
-    from phalanx.scenarios import scenario as scenario
-    from phalanx.scenarios import scenario_names as scenario_names
+    from phalanx.scenarios import (
+        Scenario as Scenario,
+    )
+    from phalanx.scenarios import (
+        scenario as scenario,
+    )
+    from phalanx.scenarios import (
+        scenario_names as scenario_names,
+    )
     from phalanx.simulation import (
         LinearTrajectory as LinearTrajectory,
     )

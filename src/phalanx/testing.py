@@ -168,21 +168,21 @@ def _check_disturbance(source: Any, size: int, n_agents: int, name: str, precisi
     if precision != "float64":
         return  # what follows does not depend on the precision, and compiling takes time
 
-    def world(source: Any, key: jax.Array) -> jax.Array:
+    def world(source: Any, view: PopulationView, key: jax.Array) -> jax.Array:
         def round_(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
             now = PopulationView(t, view.y, view.z)
             return source.sample(state, jax.random.fold_in(key, t), now)
 
         return jax.lax.scan(round_, source.init(key, size, n_agents), jnp.arange(ROUNDS))[1]
 
-    def worlds(source: Any, keys: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: world(source, key))(keys)
+    def worlds(source: Any, view: PopulationView, keys: jax.Array) -> jax.Array:
+        return jax.vmap(lambda key: world(source, view, key))(keys)
 
     keys = jax.random.split(key, SIDE_BY_SIDE)
-    together = _compiled(f"{name}.sample", worlds, source, keys)
+    together = _compiled(f"{name}.sample", worlds, source, view, keys)
     _is_array(together, f"{name}, over {ROUNDS} rounds,", "d", precision)
     with jax.disable_jit():  # a scan is then a loop
-        alone = jnp.stack([world(source, one) for one in keys])
+        alone = jnp.stack([world(source, view, one) for one in keys])
     what = f"{name}.sample draws differently when compiled for worlds side by side"
     _same(together, alone, what, TOLERANCE)
 

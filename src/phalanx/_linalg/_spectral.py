@@ -54,7 +54,8 @@ def unstabilisable_mode(A: np.ndarray, B: np.ndarray, tolerance: float = 1e-10) 
     """The mode that makes (A, B) unstabilisable, by the Popov–Belevitch–Hautus test; None if none.
 
     Args:
-        A: (n, n). B: (n, p).
+        A: (n, n).
+        B: (n, p).
         tolerance: share of the matrices' size below which [λI − A, B] counts as rank deficient.
 
     Example:

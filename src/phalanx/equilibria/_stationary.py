@@ -133,7 +133,8 @@ def _solve_from(game: LQGame, gamma2: np.ndarray, start: np.ndarray) -> Stationa
     converged = np.zeros(gamma2.shape, bool)
     margin_lost = np.zeros(gamma2.shape, bool)
     doublings = 0
-    for doublings in range(1, MAX_DOUBLINGS + 1):
+    while doublings < MAX_DOUBLINGS and live.any():
+        doublings += 1
         W = eye + mul(G_k, H)
         X = _solve(W, np.concatenate([A_k, G_k], axis=-1))
         A_next, WG = mul(A_k, X[..., :n]), X[..., n:]
@@ -150,8 +151,6 @@ def _solve_from(game: LQGame, gamma2: np.ndarray, start: np.ndarray) -> Stationa
         live = live & ~lost & ~broken
         converged |= live & (change <= 4 * np.finfo(float).eps * size)
         live = live & ~converged
-        if not live.any():
-            break
     M = H + start
     return _verified(game, gamma2, M, converged, margin_lost, doublings)
 

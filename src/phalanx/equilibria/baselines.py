@@ -105,7 +105,9 @@ def certainty_equivalent(
     Args:
         game: the true game; only its record is read, and its weights.
         key: seed, consumed.
-        rounds: length of each episode. episodes: how many. n_agents: agents in each.
+        rounds: length of each episode.
+        episodes: how many.
+        n_agents: agents in each.
         excitation: standard deviation of the control, idiosyncratic and common alike.
 
     Raises:

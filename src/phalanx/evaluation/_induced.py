@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy.sparse.linalg
 from jaxtyping import Float
 
 from phalanx._outcome import InputError
 from phalanx._types import agents as check_agents
 from phalanx._types import array
 from phalanx.equilibria import LQGame, RobustGame, saddle_level
+
+# Entries up to which the map from disturbances to outputs is written out as one matrix.
+DENSE_UP_TO = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def induced_gain(
 
     Args:
         game: the game whose dynamics, weights and horizon count.
-        K: (p, m) or (T, p, m). L: likewise.
+        K: (p, m) or (T, p, m), on deviations.
+        L: likewise, on the mean.
         n_agents: N; 1 leaves the deviations out.
 
     Returns:
@@ -96,16 +101,18 @@ def worst_disturbance(
     n_agents: float = float("inf"),
     rounds: int | None = None,
 ) -> WorstDisturbance:
-    """The worst disturbance of given length, by the dense eigenvalue problem.
+    """The worst disturbance of given length, as an eigenvector.
 
     The second route to the induced gain: the map from (d_0, …, d_{T−1}) to the weighted outputs is
-    written out as one matrix, whose largest singular value squared is the gain.
+    written out as one matrix, whose largest singular value squared is the gain; where that matrix
+    would be large, Lanczos iteration applies it without writing it out.
 
     Args:
         game: as for `induced_gain`.
-        K: (p, m) or (T, p, m). L: likewise.
+        K: (p, m) or (T, p, m), on deviations.
+        L: likewise, on the mean.
         n_agents: N; 1 leaves the deviations out.
-        rounds: T, for the stationary game; its horizon otherwise. Memory grows with T²·m·q.
+        rounds: T, for the stationary game; its horizon otherwise.
 
     Returns:
         `WorstDisturbance`.
@@ -122,9 +129,8 @@ def worst_disturbance(
     candidates = [] if n_agents == 1 else [("deviation", K)]
     best = None
     for through, gain in [*candidates, ("mean", L)]:
-        operator = _operator(closed_loop(game, through, gain), T)
-        _, singular, right = np.linalg.svd(operator, full_matrices=False)
-        found = WorstDisturbance(float(singular[0] ** 2), right[0].reshape(T, -1), through)
+        value, signal = _worst(closed_loop(game, through, gain), T)
+        found = WorstDisturbance(value, signal, through)
         best = found if best is None or found.gain > best.gain else best
     assert best is not None
     return best
@@ -164,17 +170,45 @@ def _gain(loop: LQGame) -> float:
         return float("inf")
 
 
-def _operator(loop: LQGame, T: int) -> Float[np.ndarray, "outputs inputs"]:
-    """The matrix from stacked disturbances to stacked weighted states: blocks √Q_t Φ(t, s+1) D_s."""
+def _worst(loop: LQGame, T: int) -> tuple[float, Float[np.ndarray, "T q"]]:
+    """Largest squared singular value of the map from disturbances to weighted outputs, and its input."""
     n, _, q = loop.sizes
     A, D, Q = (np.broadcast_to(X, (T, *X.shape[-2:])) for X in (loop.A, loop.D, loop.Q))
-    roots = [_root(Q[t]) for t in range(T)] + [_root(loop.Q_T)]
+    weights = [*Q[1:], loop.Q_T]
+    if T * T * n * q <= DENSE_UP_TO:
+        roots = [_root(weight) for weight in weights]
+        _, singular, right = np.linalg.svd(_dense(A, D, roots), full_matrices=False)
+        return float(singular[0] ** 2), right[0].reshape(T, q)
+
+    def gram(d: np.ndarray) -> np.ndarray:
+        """Forward through the loop, then backward through its adjoint."""
+        d, x, states = d.reshape(T, q), np.zeros(n), []
+        for t in range(T):
+            x = A[t] @ x + D[t] @ d[t]
+            states.append(x)
+        out, adjoint = np.empty((T, q)), np.zeros(n)
+        for t in reversed(range(T)):
+            adjoint = adjoint + weights[t] @ states[t]
+            out[t] = D[t].T @ adjoint
+            adjoint = A[t].T @ adjoint
+        return out.ravel()
+
+    operator = scipy.sparse.linalg.LinearOperator((T * q, T * q), matvec=gram, dtype=np.float64)
+    value, vector = scipy.sparse.linalg.eigsh(operator, k=1, v0=np.ones(T * q))
+    return float(value[0]), vector[:, 0].reshape(T, q)
+
+
+def _dense(
+    A: np.ndarray, D: np.ndarray, roots: list[np.ndarray]
+) -> Float[np.ndarray, "outputs inputs"]:
+    """The map written out: blocks √Q_t Φ(t, s+1) D_s."""
+    (T, n, q) = D.shape
     response = np.zeros((n, T * q))
     blocks = []
     for t in range(T):
         response = A[t] @ response
         response[:, t * q : (t + 1) * q] += D[t]
-        blocks.append(roots[t + 1] @ response)
+        blocks.append(roots[t] @ response)
     return np.concatenate(blocks)
 
 

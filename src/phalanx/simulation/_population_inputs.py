@@ -90,7 +90,9 @@ def _bound(side: MatrixLike, m: int) -> np.ndarray:
     """One side of the limits; infinity means no limit, so only NaN is refused."""
     out = np.asarray(side, dtype=np.float64)
     if np.isnan(out).any() or out.shape not in ((), (m,)):
-        raise InputError(f"limits must be two vectors of {m} numbers, one per state, but a side is {side!r}.")
+        raise InputError(
+            f"limits must be two vectors of {m} numbers, one per state, but a side is {side!r}."
+        )
     return np.broadcast_to(out, (m,))
 
 

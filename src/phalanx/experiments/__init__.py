@@ -1,0 +1,1 @@
+"""Experiments: each one file, each returning a `Record` that the report can draw."""

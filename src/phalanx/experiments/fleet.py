@@ -1,0 +1,399 @@
+"""The main job: design a fleet's controller, certify it, and try it against the others.
+
+Every controller meets three worlds. *Recorded*: the scenario's real disturbances (or whatever the
+scenario disturbs with), episode after episode, states carried over. *Attack*: the disturbance that
+is worst for this very controller, with the energy of a recorded episode, replayed on the explicit
+population. *Adversary*: the saddle point's own disturber, with noise, where no controller can do
+better than the certified one.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phalanx._outcome import NoSolutionError, PhalanxError
+from phalanx._record import Record
+from phalanx.equilibria import Certificate, RobustGame, baselines
+from phalanx.evaluation import induced_gain, noise_gain, pathwise_check, worst_disturbance
+from phalanx.experiments.design import design, design_summary
+from phalanx.scenarios import Scenario
+
+# The mean-field limit is simulated with this many agents, and says so.
+STAND_IN = 1000
+STATIONARY_ROUNDS = 200
+RUNS = 50
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Controller:
+    """One contestant.
+
+    Attributes:
+        key: short name. label: as printed. note: what it was made from.
+        K, L: gains, (T, p, m) or (p, m).
+    """
+
+    key: str
+    label: str
+    note: str
+    K: np.ndarray
+    L: np.ndarray
+
+    @property
+    def gains(self) -> tuple[np.ndarray, np.ndarray]:
+        """K and L."""
+        return self.K, self.L
+
+
+def run(
+    scenario: Scenario,
+    gamma: float | None = None,
+    n_agents: float | None = None,
+    seed: int = 0,
+    precision: Any = "float64",
+    progress: Progress = lambda text: None,
+) -> Record:
+    """Design, certify, simulate on recorded data and under attack, against the baselines.
+
+    Args:
+        scenario: the problem.
+        gamma: γ; the scenario's own choice by default.
+        n_agents: N; the scenario's own by default.
+        seed: of everything random.
+        precision: of the simulations; the design is always float64.
+        progress: called with a few words at each step.
+
+    Returns:
+        `Record` of kind "fleet".
+
+    Raises:
+        NoSolutionError: no saddle point at this γ, or a system that no control stabilises.
+    """
+    progress("levels and gains")
+    certificate = design(scenario, gamma, n_agents)
+    certificate.outcome.raise_if_failed()
+    agents = STAND_IN if math.isinf(certificate.n_agents) else int(certificate.n_agents)
+    contestants, notes = _contestants(scenario.game, certificate, seed)
+    world = _World(scenario, agents, seed, precision)
+    rows, recorded, attacks = [], {}, {}
+    energy = 1.0
+    for controller in contestants:
+        progress(f"{controller.label}: recorded world")
+        row: dict[str, Any] = {
+            "key": controller.key,
+            "label": controller.label,
+            "note": controller.note,
+        }
+        rows.append(row)
+        gain = induced_gain(scenario.game, controller.K, controller.L, certificate.n_agents)
+        row |= {
+            "worst_gain": gain.gain,
+            "worst_gain_deviation": gain.deviation,
+            "worst_gain_mean": gain.mean,
+            "keeps_promise": gain.gain <= certificate.gamma**2,
+        }
+        try:
+            episodes = world.recorded(controller)
+            row["recorded"] = _recorded_row(episodes)
+            recorded[controller.key] = episodes
+            if controller.key == "robust":
+                energy = _mean([e.disturbance_energy for e in episodes]) or 1.0
+                row["pathwise"] = _pathwise(episodes, scenario.game, certificate)
+            progress(f"{controller.label}: under attack")
+            row["attack"], attacks[controller.key] = world.attack(controller, energy)
+            row["adversary"] = world.adversary(controller, certificate)
+        except NoSolutionError as error:
+            row["failure"] = error.outcome.text
+    progress("noise gain")
+    best = contestants[0]
+    summary = {
+        "scenario": _describe(scenario, agents),
+        "design": design_summary(certificate),
+        "guarantee": certificate.gamma**2,
+        "controllers": rows,
+        "noise_gain": world.noise_gain(best),
+        "attack_energy": energy,
+        "notes": [*notes, *scenario.notes],
+    }
+    return Record(
+        "fleet",
+        scenario.name,
+        summary,
+        _series(scenario, certificate, recorded, attacks),
+        {"seed": seed, "precision": precision},
+    )
+
+
+def _contestants(
+    game: RobustGame, certificate: Certificate, seed: int
+) -> tuple[list[Controller], list[str]]:
+    saddle = certificate.saddle
+    K1 = np.zeros_like(saddle.L1) if np.isnan(saddle.K1).any() else saddle.K1
+    robust = Controller(
+        "robust",
+        "certified robust",
+        f"Saddle point at gamma = {certificate.gamma:.6g}.",
+        K1,
+        saddle.L1,
+    )
+    found, notes = [robust], []
+    for key, label, make in (
+        ("lqr", "LQR", lambda: baselines.lqr(game)),
+        (
+            "certainty_equivalent",
+            "certainty-equivalent LQR",
+            lambda: baselines.certainty_equivalent(game, seed),
+        ),
+        ("per_agent", "single-agent H∞, per agent", lambda: baselines.per_agent(game)),
+        ("idle", "doing nothing", lambda: baselines.idle(game)),
+    ):
+        try:
+            gains = make()
+            found.append(Controller(key, label, gains.note, gains.K, gains.L))
+        except PhalanxError as error:
+            notes.append(f"{label} is left out: {error}")
+    return found, notes
+
+
+class _World:
+    """The scenario's world, ready to be played by one controller after another."""
+
+    def __init__(self, scenario: Scenario, agents: int, seed: int, precision: Any):
+        self.scenario, self.game = scenario, scenario.game
+        self.agents, self.seed, self.precision = agents, seed, precision
+        self.x0 = scenario.x0
+        self.rounds = STATIONARY_ROUNDS if self.game.stationary else int(self.game.horizon)
+
+    def recorded(self, controller: Controller) -> list[Any]:
+        """The trajectories of all episodes."""
+        from phalanx.disturbances import Replay
+
+        world = self.scenario.recorded
+        disturbance, episodes, noise = self.scenario.disturbance, 1, self.game.noise
+        rounds, initial = self.rounds, self.x0
+        if world is not None:
+            disturbance, episodes = Replay(world.common, world.idiosyncratic), world.episodes
+            rounds = len(world.common) // episodes
+            noise = None
+            # Recorded worlds bring their own disturbances; the spread of initial states is drawn.
+            initial = self._spread() if initial is None else initial
+        out = []
+        for episode in range(episodes):
+            x0 = initial if episode == 0 else out[-1].final
+            out.append(self._play(controller, disturbance, rounds, x0, noise, episode * rounds))
+        return out
+
+    def attack(self, controller: Controller, energy: float) -> tuple[dict[str, Any], Any]:
+        """The worst disturbance of the given energy, replayed on the population from rest."""
+        from phalanx.disturbances import Replay
+
+        worst = worst_disturbance(self.game, controller.K, controller.L, self.agents, self.rounds)
+        # An even pattern of signs keeps the mean at rest; the unpaired agent of an odd N stays calm.
+        signs = np.where(np.arange(self.agents) % 2 == 0, 1.0, -1.0)
+        if worst.through == "mean":
+            replay = Replay(common=np.sqrt(energy) * worst.signal)
+        else:
+            signs[-1] *= 0 if self.agents % 2 else 1
+            signs *= np.sqrt(energy * self.agents / np.sum(signs**2))
+            replay = Replay(idiosyncratic=worst.signal[:, :, None] * signs)
+        trajectory = self._play(
+            controller, replay, self.rounds, np.zeros(self.game.system.state_size), None, 0
+        )
+        return {
+            "exact": worst.gain * energy,
+            "measured": trajectory.cost,
+            "energy": trajectory.disturbance_energy,
+            "through": worst.through,
+            "outside_limits": trajectory.outside,
+            **_shape(trajectory.x_bar),
+        }, trajectory
+
+    def adversary(self, controller: Controller, certificate: Certificate) -> dict[str, Any] | None:
+        """J − γ²·energy of d under the saddle point's disturber, with its standard error, beside V_N."""
+        from phalanx.disturbances import LinearAdversary
+        from phalanx.policies import MeanFieldFeedback
+        from phalanx.simulation import simulate
+
+        if self.game.stationary or math.isinf(certificate.gamma):
+            return None
+        saddle = certificate.saddle
+        K2 = np.zeros_like(saddle.L2) if np.isnan(saddle.K2).any() else saddle.K2
+        runs = simulate(
+            self.game.system,
+            MeanFieldFeedback(*controller.gains),
+            LinearAdversary(K2, saddle.L2),
+            self.game.cost,
+            self.rounds,
+            self.seed,
+            n_agents=self.agents,
+            noise=self.game.noise,
+            runs=RUNS,
+            record="totals",
+            precision=self.precision,
+        )
+        payoff = runs.cost - certificate.gamma**2 * runs.disturbance_energy
+        return {
+            "payoff": payoff.mean(),
+            "standard_error": payoff.std(ddof=1) / math.sqrt(RUNS),
+            "value": saddle.value_for(self.agents),
+            "runs": RUNS,
+        }
+
+    def noise_gain(self, controller: Controller) -> dict[str, Any] | None:
+        """The measured E J / E ϖ of the process noise alone."""
+        from phalanx.policies import MeanFieldFeedback
+
+        if not (self.game.noise.Sigma.any() or self.game.noise.Sigma_bar.any()):
+            return None
+        measured = noise_gain(
+            self.game,
+            MeanFieldFeedback(*controller.gains),
+            n_agents=self.agents,
+            runs=RUNS,
+            key=self.seed,
+            rounds=self.rounds,
+        )
+        return {"ratio": measured.ratio, "low": measured.low, "high": measured.high, "runs": RUNS}
+
+    def _spread(self) -> np.ndarray:
+        """(N, m) initial states drawn from Σ⁰ and Σ̄⁰, the same for every controller."""
+        rng = np.random.default_rng(self.seed)
+        noise, m = self.game.noise, self.game.system.state_size
+        own = rng.multivariate_normal(np.zeros(m), noise.Sigma_0, self.agents, method="eigh")
+        return own + rng.multivariate_normal(np.zeros(m), noise.Sigma_bar_0, method="eigh")
+
+    def _play(
+        self, controller: Controller, disturbance: Any, rounds: int, x0: Any, noise: Any, first: int
+    ) -> Any:
+        from phalanx.policies import MeanFieldFeedback
+        from phalanx.simulation import simulate
+
+        return simulate(
+            self.game.system,
+            MeanFieldFeedback(*controller.gains, repeat=True),
+            disturbance,
+            self.game.cost,
+            rounds,
+            self.seed,
+            n_agents=self.agents,
+            noise=noise,
+            x0=x0,
+            limits=self.scenario.limits,
+            first_round=first,
+            precision=self.precision,
+        )
+
+
+def _recorded_row(episodes: list[Any]) -> dict[str, Any]:
+    x_bar = np.concatenate([e.x_bar[:-1] for e in episodes])
+    row = {
+        "cost": sum(e.cost for e in episodes),
+        "cost_per_episode": [e.cost for e in episodes],
+        "disturbance_energy": sum(e.disturbance_energy for e in episodes),
+        "rms_control": np.sqrt(np.mean(np.concatenate([e.u_bar for e in episodes]) ** 2, axis=0)),
+        **_shape(x_bar),
+    }
+    if episodes[0].outside is not None:
+        row["outside_limits"] = np.mean([e.outside for e in episodes], axis=0)
+    return row
+
+
+def _shape(x_bar: np.ndarray) -> dict[str, Any]:
+    return {"rms_mean": np.sqrt(np.mean(x_bar**2, axis=0)), "peak_mean": np.abs(x_bar).max(axis=0)}
+
+
+def _pathwise(
+    episodes: list[Any], game: RobustGame, certificate: Certificate
+) -> list[dict[str, Any]] | None:
+    """The pathwise inequality on every episode; None where process noise makes it meaningless."""
+    if any(e.noise_energy > 0 for e in episodes) or math.isinf(certificate.gamma):
+        return None
+    checks = [pathwise_check(e, game, certificate.saddle) for e in episodes]
+    return [{"cost": c.cost, "bound": c.bound, "holds": c.holds} for c in checks]
+
+
+def _describe(scenario: Scenario, agents: int) -> dict[str, Any]:
+    game, world = scenario.game, scenario.recorded
+    return {
+        "title": scenario.title,
+        "story": scenario.story,
+        "agents_simulated": agents,
+        "horizon": None if game.stationary else game.horizon,
+        "stationary": game.stationary,
+        "state_names": scenario.state_names,
+        "control_names": scenario.control_names,
+        "disturbance_names": scenario.disturbance_names,
+        "key_state": scenario.key_state,
+        "limits": None if scenario.limits is None else [list(side) for side in scenario.limits],
+        "parameters": [
+            {"name": p.name, "value": p.value, "source": p.source} for p in scenario.parameters
+        ],
+        "data": scenario.data,
+        "licence": scenario.licence,
+        "recorded": None
+        if world is None
+        else {
+            "title": world.title,
+            "episodes": world.episodes,
+            "start": world.start,
+            "step_minutes": world.step_minutes,
+        },
+    }
+
+
+def _series(
+    scenario: Scenario, certificate: Certificate, recorded: dict[str, Any], attacks: dict[str, Any]
+) -> Any:
+    """All paths, labelled: (controller, time, state) and (stage) arrays."""
+    import xarray
+
+    saddle = certificate.saddle
+    data: dict[str, Any] = {}
+    if recorded:
+        for name in ("x_bar", "x_std", "x_min", "x_max"):
+            paths = [
+                np.concatenate([getattr(e, name)[:-1] for e in run]) for run in recorded.values()
+            ]
+            data[f"recorded_{name}"] = (("controller", "round", "state"), np.stack(paths))
+        first = next(iter(recorded.values()))
+        data["recorded_d_bar"] = (
+            ("round", "disturbance"),
+            np.concatenate([e.d_bar for e in first]),
+        )
+        controls = [np.concatenate([e.u_bar for e in run]) for run in recorded.values()]
+        data["recorded_u_bar"] = (("controller", "round", "control"), np.stack(controls))
+    if attacks:
+        data["attack_x_bar"] = (
+            ("attacked", "attack_time", "state"),
+            np.stack([a.x_bar for a in attacks.values()]),
+        )
+        data["attack_d_bar"] = (
+            ("attacked", "attack_round", "disturbance"),
+            np.stack([a.d_bar for a in attacks.values()]),
+        )
+    for name in ("K1", "K2", "L1", "L2"):
+        gain = getattr(saddle, name)
+        rows = "control" if name.endswith("1") else "disturbance"
+        data[name] = ((rows, "state") if saddle.stationary else ("stage", rows, "state"), gain)
+    if not saddle.stationary:
+        data["margin_deviation"] = (("stage",), saddle.margin_deviation)
+        data["margin_mean"] = (("stage",), saddle.margin_mean)
+    return xarray.Dataset(
+        data,
+        coords={
+            "controller": list(recorded),
+            "attacked": list(attacks),
+            "state": list(scenario.state_names),
+            "control": list(scenario.control_names),
+            "disturbance": list(scenario.disturbance_names),
+        },
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
