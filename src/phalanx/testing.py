@@ -182,9 +182,9 @@ def _check_disturbance(source: Any, size: int, n_agents: int, name: str, precisi
     together = _compiled(f"{name}.sample", worlds, source, view, keys)
     _is_array(together, f"{name}, over {ROUNDS} rounds,", "d", precision)
     with jax.disable_jit():  # a scan is then a loop
-        alone = jnp.stack([world(source, view, one) for one in keys])
+        alone = world(source, view, keys[-1])
     what = f"{name}.sample draws differently when compiled for worlds side by side"
-    _same(together, alone, what, TOLERANCE)
+    _same(together[-1], alone, what, TOLERANCE)
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -60,11 +60,7 @@ class Certificate:
         """`"solved"` where a saddle point exists, else why not and what to try."""
         if self.saddle.outcome.ok:
             return self.saddle.outcome
-        return Outcome(
-            self.saddle.outcome.status,
-            f"{self.reason}",
-            f"The saddle level is {self.levels.saddle:.10g}; choose gamma above it.",
-        )
+        return Outcome(self.saddle.outcome.status, self.reason, "Choose gamma above that level.")
 
 
 def certify(

@@ -75,8 +75,7 @@ def run(
         NoSolutionError: no saddle point at this γ, or a system that no control stabilises.
     """
     progress("levels and gains")
-    certificate = design(scenario, gamma, n_agents)
-    certificate.outcome.raise_if_failed()
+    certificate = certified(scenario, gamma, n_agents)
     agents = STAND_IN if math.isinf(certificate.n_agents) else int(certificate.n_agents)
     contestants, notes = _contestants(scenario.game, certificate, seed)
     world = _World(scenario, agents, seed, precision)
@@ -127,6 +126,15 @@ def run(
         _series(scenario, certificate, recorded, attacks),
         {"seed": seed, "precision": precision},
     )
+
+
+def certified(
+    scenario: Scenario, gamma: float | None = None, n_agents: float | None = None
+) -> Certificate:
+    """The design, or a `NoSolutionError` where there is no saddle point at this γ."""
+    certificate = design(scenario, gamma, n_agents)
+    certificate.outcome.raise_if_failed()
+    return certificate
 
 
 def _contestants(

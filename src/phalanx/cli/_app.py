@@ -1,0 +1,324 @@
+"""The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import phalanx
+from phalanx.cli._output import number, print_json, progress, say, table, warn
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Design, certify and try controllers for fleets that hold when the world pushes back.",
+    epilog="SCENARIO is a built-in name (see `phalanx scenarios`) or a path to a TOML file.",
+)
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A built-in name, or a path to TOML.")
+]
+GammaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gamma", "-g", metavar="G", help="Attenuation level; auto: 1.1 × the least viable one."
+    ),
+]
+AgentsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--agents", "-n", metavar="N", help="Number of agents; inf: the mean-field limit."
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed of everything random.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")
+]
+Float32Option = Annotated[
+    bool, typer.Option("--float32", help="Simulate in single precision: faster, fewer digits.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"phalanx {phalanx.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Say the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def scenarios(json: JsonOption = False) -> None:
+    """List the worlds: agents, state size, data, licence."""
+    rows = [_scenario_row(phalanx.scenario(name)) for name in phalanx.scenario_names()]
+    if json:
+        print_json({"scenarios": rows})
+        return
+    header = ["name", "agents", "state", "control", "horizon", "data", "licence"]
+    table(
+        "Worlds",
+        header,
+        [[number(row[key]) if row[key] is not None else "∞" for key in header] for row in rows],
+    )
+
+
+@app.command()
+def design(
+    scenario: ScenarioArgument,
+    gamma: GammaOption = None,
+    agents: AgentsOption = None,
+    out: OutOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    float32: Float32Option = False,
+) -> int:
+    """Attenuation levels, gains and certificate, always in float64."""
+    from phalanx._files import writable_folder
+    from phalanx._record import Record
+    from phalanx.experiments.design import design as make
+    from phalanx.experiments.design import design_summary
+
+    world = phalanx.scenario(scenario)
+    certificate = make(world, _gamma(gamma, world), _agents(agents))
+    summary = {"scenario": world.name, **design_summary(certificate)}
+    if certificate.outcome.ok and out is not None:
+        Record(
+            "design", world.name, summary, None, _provenance("design", scenario, seed, "float64")
+        ).save(writable_folder(out))
+    if json:
+        print_json(summary)
+    else:
+        _say_design(world, summary)
+    if not certificate.outcome.ok:
+        warn(certificate.outcome.text)
+        return 3
+    return 0
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    gamma: GammaOption = None,
+    agents: AgentsOption = None,
+    out: OutOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    float32: Float32Option = False,
+) -> int:
+    """The main job, end to end: design, certify, simulate on the data and under attack, report."""
+    from dataclasses import replace
+
+    from phalanx._files import writable_folder
+    from phalanx.experiments import fleet
+
+    world = phalanx.scenario(scenario)
+    level, count = _gamma(gamma, world), _agents(agents)
+    precision = "float32" if float32 else "float64"
+    folder = Path("runs") / world.name if out is None else out
+    with progress(json, steps=12) as advance:
+        fleet.certified(world, level, count)  # nothing is written for a question without an answer
+        writable_folder(folder)
+        record = fleet.run(world, level, count, seed, precision, advance)
+        record = replace(
+            record, provenance=_provenance("run", scenario, seed, precision, gamma, agents)
+        )
+        record.save(folder)
+        advance("report")
+        page = _report(record, folder)
+    if json:
+        print_json(
+            {
+                "scenario": world.name,
+                **record.summary["design"],
+                **_results(record.summary),
+                "out": str(folder),
+                "report": str(page),
+            }
+        )
+    else:
+        _say_design(world, record.summary["design"])
+        _say_results(record.summary)
+        say(f"\nReport: {page}")
+    return 0
+
+
+@app.command()
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that `phalanx run` wrote.")
+    ],
+    out: OutOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> int:
+    """Rebuild the page from a saved record."""
+    from phalanx._files import writable_folder
+    from phalanx._outcome import InputError
+    from phalanx._record import Record
+
+    record = Record.load(folder)
+    if record.kind != "fleet":
+        raise InputError(
+            f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run` wrote."
+        )
+    page = _report(record, writable_folder(folder if out is None else out))
+    if json:
+        print_json({"scenario": record.name, "report": str(page)})
+    else:
+        say(f"Report: {page}")
+    return 0
+
+
+def _report(record: Any, folder: Path) -> Path:
+    from phalanx.report import write
+
+    return write(record, folder)
+
+
+def _gamma(text: str | None, world: Any) -> float | None:
+    """The level asked for on the command line; None leaves the choice to the scenario."""
+    from phalanx._outcome import InputError
+    from phalanx._types import attenuation
+
+    if text is None:
+        return None
+    if text == "auto":
+        world_choice: Any = "auto"
+        return world_choice
+    try:
+        return float(attenuation("gamma", float(text)))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f'gamma must be a positive number or "auto", but it is {text!r}.'
+        ) from error
+
+
+def _agents(text: str | None) -> float | None:
+    from phalanx._outcome import InputError
+    from phalanx._types import agents
+
+    if text is None:
+        return None
+    try:
+        return agents("agents", float(text))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"agents must be a whole number of at least 1, or inf, but it is {text!r}."
+        ) from error
+
+
+def _provenance(
+    command: str, scenario: str, seed: int, precision: str, gamma: Any = None, agents: Any = None
+) -> dict[str, Any]:
+    words = ["phalanx", command, Path(scenario).name]
+    words += [] if gamma is None else ["--gamma", str(gamma)]
+    words += [] if agents is None else ["--agents", str(agents)]
+    words += ["--seed", str(seed)] + (["--float32"] if precision == "float32" else [])
+    return {
+        "version": phalanx.__version__,
+        "command": " ".join(words),
+        "seed": seed,
+        "precision": precision,
+    }
+
+
+def _scenario_row(world: Any) -> dict[str, Any]:
+    return {
+        "name": world.name,
+        "agents": world.n_agents,
+        "state": world.game.system.state_size,
+        "control": world.game.system.control_size,
+        "horizon": world.game.horizon,
+        "data": world.data or "none",
+        "licence": world.licence or "–",
+        "title": world.title,
+    }
+
+
+def _results(summary: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: summary[key] for key in ("guarantee", "controllers", "noise_gain", "attack_energy")
+    }
+
+
+def _say_design(world: Any, summary: dict[str, Any]) -> None:
+    game = world.game
+    horizon = "stationary" if game.stationary else f"{game.horizon} stages"
+    say(f"{world.title}")
+    say(
+        f"  {number(float(summary['n_agents']), 10)} agents, {game.system.state_size} states, {game.system.control_size} controls, {horizon}"
+    )
+    say()
+    rows = [
+        ("saddle point exists from", "gamma_saddle"),
+        ("mean-field limit", "gamma_mean_field"),
+        ("exact for this many agents", "gamma_population"),
+        ("P1's Theorem 3 (a condition, not a guarantee)", "gamma_theorem3"),
+    ]
+    table(
+        "Least attenuation levels",
+        ["condition", "gamma"],
+        [[label, number(summary[key], 12)] for label, key in rows],
+    )
+    say(summary["reason"])
+    stage = "" if summary["stage"] is None else f" at stage {summary['stage']}"
+    say(
+        f"binding: {summary['binding']}{stage}; least margin {number(summary['margin'])}; value {number(summary['value'])}"
+    )
+    for note in summary["notes"]:
+        say(f"note: {note}")
+    for name in ("K1", "L1"):
+        if summary[name] is not None:
+            gain = summary[name]
+            first = gain if game.stationary else gain[0]
+            say(f"{name}{'' if game.stationary else '[0]'} =")
+            for row in first:
+                say("  [" + ", ".join(f"{entry: .6f}" for entry in row) + "]")
+
+
+def _say_results(summary: dict[str, Any]) -> None:
+    say()
+    names = summary["scenario"]["state_names"]
+    key = summary["scenario"]["key_state"]
+    rows = []
+    for row in summary["controllers"]:
+        recorded, attack = row.get("recorded"), row.get("attack")
+        rows.append(
+            [
+                row["label"],
+                number(row["worst_gain"], 5),
+                "yes" if row["keeps_promise"] else "no",
+                "diverged" if recorded is None else number(recorded["cost"], 5),
+                "–" if recorded is None else number(float(recorded["rms_mean"][key]), 4),
+                "–" if attack is None else number(attack["measured"], 5),
+            ]
+        )
+    header = [
+        "controller",
+        "worst-case gain",
+        f"≤ {number(summary['guarantee'], 5)}",
+        "cost, recorded world",
+        f"rms {names[key]}",
+        "cost under its worst attack",
+    ]
+    table("Against the others", header, rows)

@@ -1,0 +1,77 @@
+"""How the command line speaks: JSON alone on standard output, or words for people; progress beside it."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """One JSON object on standard output, nothing else, at full precision."""
+    from phalanx._record import plain
+
+    print(json.dumps(plain(content), ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def say(text: str = "") -> None:
+    """One line on standard output."""
+    print(text)  # noqa: T201
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    print(f"phalanx: {text}", file=sys.stderr)  # noqa: T201
+
+
+def number(value: Any, digits: int = 6) -> str:
+    """A number for people; a dash where there is none."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "∞" if value > 0 else "–"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """A table on standard output, as wide as the terminal allows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Table(title=title, title_justify="left")
+    for i, name in enumerate(header):
+        out.add_column(name, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        out.add_row(*row)
+    Console().print(out)
+
+
+@contextmanager
+def progress(quiet: bool, steps: int) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error that advances with each call; nothing unless that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=steps)
+
+        def advance(text: str) -> None:
+            bar.update(task, advance=1, description=text)
+
+        yield advance
