@@ -25,7 +25,7 @@ PRECISIONS = ["float32", "float64"]
 def draw(seed: int, rows: int, columns: int, precision: str) -> np.ndarray:
     with jax.enable_x64(precision == "float64"):
         key = _random.as_key(seed)
-        return np.array(_random.normal(key, rows, columns, jnp.dtype(precision)))
+        return np.array(_random.normal(key, (rows, columns), jnp.dtype(precision)))
 
 
 @pytest.mark.parametrize(("key", "counter", "block"), KNOWN_ANSWERS)

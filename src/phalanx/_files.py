@@ -34,11 +34,11 @@ def read_table(path: Path, what: str) -> np.ndarray:
             ) from error
     if path.suffix != ".csv":
         raise InputError(f"{what}: {path.name} must be a .csv or .npy file.")
-    lines = [
-        line.replace(";", ",")
-        for line in path.read_text(encoding="utf-8-sig").splitlines()
-        if line.strip()
-    ]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{what}: {path.name} is not a readable text file.") from error
+    lines = [line.replace(";", ",") for line in text.splitlines() if line.strip()]
     rows = [
         [cell.strip() for cell in (line.split(",") if "," in line else line.split())]
         for line in lines

@@ -8,6 +8,8 @@ the benchmarks page). The generator is unchanged: Threefry-2×32-20 (Salmon, Mor
 "Parallel random numbers: as easy as 1, 2, 3", 2011), checked against its published test vectors.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,11 +42,12 @@ def threefry2x32(
     return x0, x1
 
 
-def normal(key: jax.Array, rows: int, columns: int, dtype: jnp.dtype) -> jax.Array:
+def normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Standard normals of shape (rows, columns), consuming `key`; fast for many columns.
 
     In float32 one block gives two normals (24 bits each), in float64 one (53 bits).
     """
+    rows, columns = shape
     words = jax.random.key_data(key).reshape(-1)[-2:]
     key_words = (words[0], words[1])
     column = jax.lax.iota(jnp.uint32, columns)

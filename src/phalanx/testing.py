@@ -24,7 +24,7 @@ PRECISIONS = ("float64", "float32")
 # How far two routes to the same number may lie apart, relative to the largest, in float64.
 TOLERANCE = 1e-10
 ROUNDS = 3
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 2
 
 
 def check_policy(policy: Any, view: Any) -> None:
@@ -61,13 +61,16 @@ def check_policy(policy: Any, view: Any) -> None:
         ...         return None
         >>> check_policy(Bang(), view)
         Traceback (most recent call last):
-        AssertionError: Bang.act cannot be compiled (TracerBoolConversionError); write branches with jnp.where and keep to jax.numpy.
+        AssertionError: Bang cannot be compiled (TracerBoolConversionError); write branches with jnp.where and keep to jax.numpy.
     """
     name = type(policy).__name__
     _has_methods(policy, name, ("init", "act", "observe"))
     for precision in PRECISIONS:
         with jax.enable_x64(precision == "float64"):
-            _check_policy(_cast(policy, precision), _view(view, precision), name, precision)
+            now = _view(view, precision)
+            _trace(name, _policy_shapes, _cast(policy, precision), now, name, precision)
+    with jax.enable_x64(True):
+        _policy_values(_cast(policy, "float64"), _view(view, "float64"), name)
 
 
 def check_disturbance(disturbance: Any, size: int, n_agents: int) -> None:
@@ -108,10 +111,14 @@ def check_disturbance(disturbance: Any, size: int, n_agents: int) -> None:
     _has_methods(disturbance, name, ("init", "sample"))
     for precision in PRECISIONS:
         with jax.enable_x64(precision == "float64"):
-            _check_disturbance(_cast(disturbance, precision), size, n_agents, name, precision)
+            source, now = _cast(disturbance, precision), _population(size, n_agents, precision)
+            _trace(name, _disturbance_shapes, source, now, name, precision)
+    with jax.enable_x64(True):
+        now = _population(size, n_agents, "float64")
+        _disturbance_values(_cast(disturbance, "float64"), now, name)
 
 
-def _check_policy(policy: Any, view: Any, name: str, precision: str) -> None:
+def _policy_shapes(policy: Any, view: Any, name: str, precision: str) -> None:
     state = _arrays(policy.init())
     control = policy.act(state, view)
     _is_array(control, f"{name}.act", "control", precision)
@@ -121,37 +128,31 @@ def _check_policy(policy: Any, view: Any, name: str, precision: str) -> None:
     )
     following = policy.observe(state, Feedback(view, control, _next(view)))
     _keeps_structure(state, following, f"{name}.observe", f"{name}.init")
-    _same(_arrays(policy.init()), state, f"{name}.init starts differently when called again")
-    _same(policy.act(state, view), control, f"{name}.act answers differently when asked again")
-    if precision != "float64":
-        return  # what follows does not depend on the precision, and compiling takes time
 
-    def team(policy: Any, views: Any) -> jax.Array:
-        return jax.vmap(lambda one: policy.act(state, one))(views)
 
-    views = [jax.tree.map(lambda leaf, k=k: leaf + k, view) for k in range(SIDE_BY_SIDE)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *views)
-    together = _compiled(f"{name}.act", team, policy, stacked)
-    alone = jnp.stack([policy.act(state, one) for one in views])
-    what = f"{name}.act answers differently when compiled for agents side by side"
-    _same(together, alone, what, TOLERANCE)
+def _policy_values(policy: Any, view: Any, name: str) -> None:
+    def answers(policy: Any, views: Any) -> tuple[jax.Array, jax.Array]:
+        answer = lambda one: policy.act(policy.init(), one)  # noqa: E731
+        return jax.vmap(answer)(views), jax.lax.map(answer, views)
 
-    def play(policy: Any, first: Any) -> Any:
+    def play(policy: Any, view: Any) -> jax.Array:
         def round_(carry: Any, _: None) -> tuple[Any, Any]:
             state, now = carry
             u = policy.act(state, now)
             return (policy.observe(state, Feedback(now, u, _next(now))), _next(now)), u
 
-        return jax.lax.scan(round_, first, None, ROUNDS)[1]
+        return jax.lax.scan(round_, (policy.init(), view), None, ROUNDS)[1]
 
-    where = f"{name}, over {ROUNDS} rounds,"
-    _is_array(_compiled(where, play, policy, (state, view)), where, "control", precision)
+    views = jax.tree.map(lambda leaf: jnp.stack([leaf + k for k in range(SIDE_BY_SIDE)]), view)
+    beside, alone = _trace(name, answers, policy, views, run=True)
+    _is_finite(alone[0], f"{name}.act gives a control")
+    _same(beside, alone, f"{name}.act answers differently when asked again, or beside other agents")
+    controls = _trace(name, play, policy, view, run=True)
+    _is_finite(controls, f"{name}.act, over {ROUNDS} rounds, gives a control")
 
 
-def _check_disturbance(source: Any, size: int, n_agents: int, name: str, precision: str) -> None:
-    key = jax.random.key(0)
-    y = jax.random.normal(jax.random.key(1), (size, n_agents), jnp.dtype(precision))
-    view = PopulationView(jnp.asarray(0), y - y.mean(axis=1, keepdims=True), y.mean(axis=1))
+def _disturbance_shapes(source: Any, view: PopulationView, name: str, precision: str) -> None:
+    key, (size, n_agents) = jax.random.key(0), view.y.shape
     state = _arrays(source.init(key, size, n_agents))
     following, d = source.sample(state, key, view)
     _is_array(d, f"{name}.sample", "d", precision)
@@ -161,30 +162,43 @@ def _check_disturbance(source: Any, size: int, n_agents: int, name: str, precisi
         f"or ({size}, 1) when common to all.",
     )
     _keeps_structure(state, following, f"{name}.sample", f"{name}.init")
-    again = _arrays(source.init(key, size, n_agents))
-    _same(again, state, f"{name}.init draws differently from the same key")
-    again = source.sample(state, key, view)[1]
-    _same(again, d, f"{name}.sample draws differently from the same key")
-    if precision != "float64":
-        return  # what follows does not depend on the precision, and compiling takes time
 
-    def world(source: Any, view: PopulationView, key: jax.Array) -> jax.Array:
-        def round_(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
-            now = PopulationView(t, view.y, view.z)
-            return source.sample(state, jax.random.fold_in(key, t), now)
 
-        return jax.lax.scan(round_, source.init(key, size, n_agents), jnp.arange(ROUNDS))[1]
+def _disturbance_values(source: Any, view: PopulationView, name: str) -> None:
+    def worlds(source: Any, view: PopulationView, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def world(key: jax.Array) -> jax.Array:
+            def round_(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
+                now = PopulationView(t, view.y, view.z)
+                return source.sample(state, jax.random.fold_in(key, t), now)
 
-    def worlds(source: Any, view: PopulationView, keys: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: world(source, view, key))(keys)
+            return jax.lax.scan(round_, source.init(key, *view.y.shape), jnp.arange(ROUNDS))[1]
 
-    keys = jax.random.split(key, SIDE_BY_SIDE)
-    together = _compiled(f"{name}.sample", worlds, source, view, keys)
-    _is_array(together, f"{name}, over {ROUNDS} rounds,", "d", precision)
-    with jax.disable_jit():  # a scan is then a loop
-        alone = world(source, view, keys[-1])
-    what = f"{name}.sample draws differently when compiled for worlds side by side"
-    _same(together[-1], alone, what, TOLERANCE)
+        return jax.vmap(world)(keys), world(keys[-1])
+
+    keys = jax.random.split(jax.random.key(0), SIDE_BY_SIDE)
+    beside, alone = _trace(name, worlds, source, view, keys, run=True)
+    _is_finite(alone[0], f"{name}.sample gives a d")
+    _is_finite(alone, f"{name}.sample, over {ROUNDS} rounds, gives a d")
+    what = f"{name} draws differently when asked again with the same key, or beside other worlds"
+    _same(beside[-1], alone, what)
+
+
+def _trace(name: str, function: Callable, *args: Any, run: bool = False) -> Any:
+    """function(*args) as the compiler sees it, arrays inside the arguments traced; run on request."""
+    try:
+        return (eqx.filter_jit(function) if run else _shapes_only(function))(*args)
+    except (
+        AssertionError
+    ) as error:  # JAX appends a note of its own on the way; say the sentence only
+        raise AssertionError(str(error)) from None
+    except Exception as error:
+        raise AssertionError(
+            f"{name} cannot be compiled ({type(error).__name__}); write branches with jnp.where and keep to jax.numpy."
+        ) from error
+
+
+def _shapes_only(function: Callable) -> Callable:
+    return lambda *args: eqx.filter_eval_shape(function, *args)
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -211,7 +225,10 @@ def _is_array(value: Any, where: str, what: str, precision: str) -> None:
         value.dtype == precision,
         f"{where} gives a {what} of type {value.dtype} in a {precision} run; make arrays in the view's precision.",
     )
-    _require(bool(jnp.isfinite(value).all()), f"{where} gives a {what} that is not finite.")
+
+
+def _is_finite(value: jax.Array, what: str) -> None:
+    _require(bool(jnp.isfinite(value).all()), f"{what} that is not finite.")
 
 
 def _keeps_structure(before: Any, after: Any, where: str, origin: str) -> None:
@@ -225,23 +242,12 @@ def _keeps_structure(before: Any, after: Any, where: str, origin: str) -> None:
     )
 
 
-def _same(a: Any, b: Any, what: str, tolerance: float = 0.0) -> None:
-    equal = jax.tree.structure(a) == jax.tree.structure(b) and all(
-        np.shape(x) == np.shape(y)
-        and np.all(np.abs(x - y) <= tolerance * np.maximum(1.0, np.abs(y).max(initial=0.0)))
-        for x, y in zip(*(map(_numbers, jax.tree.leaves(tree)) for tree in (a, b)), strict=True)
+def _same(a: jax.Array, b: jax.Array, what: str) -> None:
+    scale = np.maximum(1.0, np.abs(b).max())
+    _require(
+        bool(np.all(np.abs(a - b) <= TOLERANCE * scale)),
+        f"{what}; it must depend on its arguments alone.",
     )
-    _require(equal, f"{what}; it must depend on its arguments alone.")
-
-
-def _compiled(what: str, function: Callable, *args: Any) -> Any:
-    """function(*args), compiled; arrays inside the arguments are traced, as the simulator has them."""
-    try:
-        return eqx.filter_jit(function)(*args)
-    except Exception as error:
-        raise AssertionError(
-            f"{what} cannot be compiled ({type(error).__name__}); write branches with jnp.where and keep to jax.numpy."
-        ) from error
 
 
 def _cast(part: Any, precision: str) -> Any:
@@ -266,12 +272,11 @@ def _view(view: Any, precision: str) -> Any:
     return jax.tree.map(leaf, view)
 
 
+def _population(size: int, n_agents: int, precision: str) -> PopulationView:
+    """Some population, before the first round."""
+    y = jax.random.normal(jax.random.key(1), (size, n_agents), jnp.dtype(precision))
+    return PopulationView(jnp.asarray(0), y - y.mean(axis=1, keepdims=True), y.mean(axis=1))
+
+
 def _arrays(state: Any) -> Any:
     return jax.tree.map(jnp.asarray, state)
-
-
-def _numbers(leaf: Any) -> np.ndarray:
-    """A leaf as numbers that can be subtracted; keys give their bits."""
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf).astype(np.float64)

@@ -50,7 +50,7 @@ def test_gains_repeat_on_request():
 
 @pytest.mark.parametrize("gains", [(K2, L2[0]), (K2[0, 0], L2[0, 0]), (K2[..., :1], L2)])
 def test_gains_of_different_shapes_are_refused(gains):
-    with pytest.raises(px.InputError, match="K2 has shape .* and L2"):
+    with pytest.raises(px.InputError, match=r"K2 has shape .* and L2"):
         px.LinearAdversary(*gains)
 
 

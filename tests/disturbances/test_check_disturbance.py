@@ -114,13 +114,6 @@ class Branch(Plain):
         return state, state + 1 if view.z[0] > 0 else state
 
 
-class Traced(Plain):
-    """Does something else when compiled."""
-
-    def sample(self, state, key, view):
-        return state, state + (2.0 if isinstance(view.z, jax.core.Tracer) else 1.0)
-
-
 class Growing(Plain):
     def sample(self, state, key, view):
         return jnp.concatenate([state, state]), state
@@ -148,12 +141,11 @@ def test_the_plain_one_is_admitted():
         (ANumber(), "ANumber.sample gives a d that is a float; it must be a JAX array"),
         (Undefined(), "Undefined.sample gives a d that is not finite"),
         (Single(), "Single.sample gives a d of type float32 in a float64 run"),
-        (Whim(), "Whim.sample draws differently from the same key"),
-        (Restless(), "Restless.init draws differently from the same key"),
-        (Branch(), r"Branch.sample cannot be compiled \(TracerBoolConversionError\)"),
-        (Traced(), "Traced.sample draws differently when compiled for worlds side by side"),
+        (Whim(), "Whim draws differently when asked again with the same key"),
+        (Restless(), "Restless draws differently when asked again with the same key"),
+        (Branch(), r"Branch cannot be compiled \(TracerBoolConversionError\)"),
         (Growing(), "Growing.sample changes the state from"),
-        (Late(), "Late, over 3 rounds, gives a d that is not finite"),
+        (Late(), "Late.sample, over 3 rounds, gives a d that is not finite"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

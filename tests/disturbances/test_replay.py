@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import draw
+from worlds import simulated
 
 from phalanx import InputError, Replay, Sum
 
@@ -14,30 +14,30 @@ OWN = rng.normal(size=(T, q, N))
 
 
 def test_a_common_record_is_played_to_all():
-    d = draw(Replay(common=COMMON), T, q, N)
+    d = simulated(Replay(common=COMMON), T, q, N)
     np.testing.assert_array_equal(d, np.broadcast_to(COMMON[:, None], (T, N, q)))
 
 
 def test_agent_i_plays_record_i():
-    d = draw(Replay(idiosyncratic=OWN), T, q, N)
+    d = simulated(Replay(idiosyncratic=OWN), T, q, N)
     np.testing.assert_array_equal(d, OWN.swapaxes(1, 2))
 
 
 def test_both_records_add_up():
-    d = draw(Replay(common=COMMON, idiosyncratic=OWN), T, q, N)
+    d = simulated(Replay(common=COMMON, idiosyncratic=OWN), T, q, N)
     np.testing.assert_array_equal(d, COMMON[:, None] + OWN.swapaxes(1, 2))
 
 
 def test_one_entry_a_round_may_be_written_flat():
-    np.testing.assert_array_equal(draw(Replay(common=[3.0, 1.0]), 2, 1, 1).ravel(), [3, 1])
-    flat = draw(Replay(idiosyncratic=[[3.0, 4.0], [1.0, 2.0]]), 2, 1, 2)
+    np.testing.assert_array_equal(simulated(Replay(common=[3.0, 1.0]), 2, 1, 1).ravel(), [3, 1])
+    flat = simulated(Replay(idiosyncratic=[[3.0, 4.0], [1.0, 2.0]]), 2, 1, 2)
     np.testing.assert_array_equal(flat[..., 0], [[3, 4], [1, 2]])
 
 
 def records_played(records: int, agents: int, key: int = 0) -> np.ndarray:
     """Which record each agent plays, of records that hold nothing but their number."""
     numbers = np.broadcast_to(np.arange(records, dtype=float), (3, records))
-    d = draw(Replay(idiosyncratic=numbers), 3, 1, agents, key=key)[..., 0]
+    d = simulated(Replay(idiosyncratic=numbers), 3, 1, agents, key=key)[..., 0]
     np.testing.assert_array_equal(d, np.broadcast_to(d[0], d.shape))  # drawn once, then kept
     return d[0].astype(int)
 
@@ -58,7 +58,7 @@ def test_another_key_deals_the_records_anew():
 
 
 def test_a_replay_can_start_in_the_middle():
-    d = draw(Replay(common=COMMON), 2, q, 1, first_round=3)
+    d = simulated(Replay(common=COMMON), 2, q, 1, first_round=3)
     np.testing.assert_array_equal(d[:, 0], COMMON[3:5])
 
 
@@ -76,7 +76,7 @@ def test_a_record_is_read_from_npy(tmp_path):
 
 
 def test_a_record_is_read_from_csv(tmp_path):
-    np.savetxt(tmp_path / "wind.csv", COMMON, delimiter=",", header="a,b", comments="", fmt="%r")
+    np.savetxt(tmp_path / "wind.csv", COMMON, delimiter=",", header="a,b", comments="", fmt="%.17g")
     np.testing.assert_array_equal(Replay.from_file(str(tmp_path / "wind.csv")).common, COMMON)
 
 
@@ -109,12 +109,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_record_too_short_is_refused():
     with pytest.raises(InputError, match=f"lasts {T} rounds, but round {T} is asked for"):
-        draw(Replay(common=COMMON), T + 1, q, N)
+        simulated(Replay(common=COMMON), T + 1, q, N)
 
 
 def test_a_record_too_short_from_where_it_starts_is_refused():
     with pytest.raises(InputError, match=f"lasts {T} rounds, but round {T} is asked for"):
-        draw(Replay(common=COMMON), 2, q, N, first_round=T - 1)
+        simulated(Replay(common=COMMON), 2, q, N, first_round=T - 1)
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -123,12 +123,12 @@ def test_a_record_too_short_is_found_inside_a_sum(depth):
     for _ in range(depth):
         disturbance = Sum(disturbance)
     with pytest.raises(InputError, match="lasts"):
-        draw(disturbance, T + 1, q, N)
+        simulated(disturbance, T + 1, q, N)
 
 
 def test_a_record_of_other_entries_is_refused():
-    with pytest.raises(InputError, match="common record has 2 entries a round, but .* has 3"):
-        draw(Replay(common=COMMON), T, 3, N)
+    with pytest.raises(InputError, match=r"common record has 2 entries a round, but .* has 3"):
+        simulated(Replay(common=COMMON), T, 3, N)
 
 
 @pytest.mark.parametrize(

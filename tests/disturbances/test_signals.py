@@ -6,7 +6,7 @@ Statistical claims use fixed keys and state their test; each is passed at p > 1e
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import draw
+from worlds import in_many_worlds, sampled, simulated
 
 from phalanx import Gaussian, InputError, RandomWalk, Sinusoid, Step, UniformBall
 
@@ -50,57 +50,55 @@ def assert_covariance(samples: np.ndarray, covariance: np.ndarray) -> None:
 
 
 @every_signal
-@pytest.mark.parametrize("scope", ["idiosyncratic", "common", "both"])
-def test_every_agent_gets_a_disturbance_every_round(make, scope):
-    d = draw(make(scope), T, q, N)
-    assert d.shape == (T, N, q)
-    assert np.isfinite(d).all()
+@pytest.mark.parametrize(("scope", "columns"), [("idiosyncratic", N), ("common", 1), ("both", N)])
+def test_what_is_common_is_never_copied_out(make, scope, columns):
+    assert sampled(make(scope), 1, q, N).shape == (1, columns, q)
 
 
 @every_signal
-def test_a_common_signal_is_the_same_for_all(make):
-    d = draw(make("common"), T, q, N)
-    np.testing.assert_array_equal(d, np.broadcast_to(d[:, :1], d.shape))
+def test_the_simulator_hands_a_common_signal_to_all(make):
+    d = simulated(make("common"), T, q, N)
+    np.testing.assert_array_equal(d, np.broadcast_to(d[:, :1], (T, N, q)))
 
 
 @random_signal
 def test_an_idiosyncratic_signal_is_each_agents_own(make):
-    d = draw(make("idiosyncratic"), T, q, N)
+    d = sampled(make("idiosyncratic"), T, q, N)
     assert len(np.unique(d[1, :, 0])) == N
 
 
 @random_signal
 def test_idiosyncratic_signals_are_uncorrelated(make):
-    """Agents in pairs: across 20 000 agents, one against its neighbour."""
-    d = draw(make("idiosyncratic"), 1, 1 if make("both").__class__ is not Gaussian else q, 20_000)
+    """Of 20 000 agents, each with the next."""
+    d = sampled(make("idiosyncratic"), 1, q, 20_000)
     assert_uncorrelated(d[0, :-1, 0], d[0, 1:, 0])
 
 
 @random_signal
 def test_both_is_a_common_and_an_own_signal(make):
-    """What agents share, and what they do not, is there at once: means and spreads are not 0."""
-    d = draw(make("both"), T, q, N)
+    """What agents share is there, and what they do not: means and spreads are not 0."""
+    d = sampled(make("both"), 1, q, N)
     assert np.abs(d.mean(axis=1)).min() > 0
     assert d.std(axis=1).min() > 0
 
 
 def test_both_parts_are_of_the_stated_size():
-    """Over independent rounds: cov(d^i) = 2Σ, cov(d^i, d^j) = Σ."""
-    d = draw(Gaussian(COVARIANCE, scope="both"), 4000, q, 2)
+    """cov(d^i) = 2Σ, cov(d^i, d^j) = Σ."""
+    d = in_many_worlds(Gaussian(COVARIANCE, scope="both"), 20_000, q, 2)
     joint = np.block([[2 * COVARIANCE, COVARIANCE], [COVARIANCE, 2 * COVARIANCE]])
     assert_covariance(d.reshape(-1, 2 * q), joint)
 
 
 @random_signal
 def test_another_key_draws_another_signal(make):
-    first, second = (draw(make("common"), T, q, 1, key=key) for key in (1, 2))
-    assert not np.any(first[0] == second[0])
+    first, second = (sampled(make("common"), 1, q, 1, key=key) for key in (1, 2))
+    assert not np.any(first == second)
 
 
 @every_signal
 @pytest.mark.parametrize("scope", ["idiosyncratic", "common", "both"])
 def test_one_key_draws_one_signal(make, scope):
-    first, second = (draw(make(scope), T, q, N, key=3) for _ in range(2))
+    first, second = (sampled(make(scope), 2, q, N, key=3) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -113,26 +111,27 @@ def test_an_unknown_scope_is_refused(make):
 # --- Gaussian ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scope", ["idiosyncratic", "common"])
-def test_gaussian_draws_have_the_stated_covariance(scope):
-    rounds, agents = (4, 5000) if scope == "idiosyncratic" else (20_000, 1)
-    assert_covariance(
-        draw(Gaussian(COVARIANCE, scope), rounds, q, agents).reshape(-1, q), COVARIANCE
-    )
+def test_own_gaussian_draws_have_the_stated_covariance():
+    assert_covariance(sampled(Gaussian(COVARIANCE), 1, q, 20_000)[0], COVARIANCE)
+
+
+def test_common_gaussian_draws_have_the_stated_covariance():
+    d = in_many_worlds(Gaussian(COVARIANCE, scope="common"), 20_000, q, 5)
+    assert_covariance(d[:, 0], COVARIANCE)
 
 
 def test_gaussian_draws_are_normal():
-    d = draw(Gaussian(4.0), 1, 1, 50_000)
+    d = sampled(Gaussian(4.0), 1, 1, 50_000)
     assert stats.kstest(d.ravel() / 2, "norm").pvalue > P_VALUE
 
 
 def test_gaussian_draws_forget_the_round_before():
-    d = draw(Gaussian(1.0), 2, 1, 50_000)
+    d = sampled(Gaussian(1.0), 2, 1, 50_000)
     assert_uncorrelated(d[0], d[1])
 
 
 def test_a_singular_covariance_draws_in_its_plane():
-    d = draw(Gaussian([[1.0, 1.0], [1.0, 1.0]]), 3, q, 100)
+    d = sampled(Gaussian([[1.0, 1.0], [1.0, 1.0]]), 3, q, 100)
     np.testing.assert_allclose(d[..., 0], d[..., 1], atol=1e-7)
 
 
@@ -148,7 +147,7 @@ def test_what_is_no_covariance_is_refused(covariance):
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_ball_is_filled_evenly_along_the_radius(size):
     """Kolmogorov-Smirnov: (|d|/r)^q is uniform, whatever the dimension q."""
-    d = draw(UniformBall(3.0), 1, size, 50_000)
+    d = sampled(UniformBall(3.0), 1, size, 50_000)
     share = (np.linalg.norm(d[0], axis=-1) / 3.0) ** size
     assert share.max() <= 1
     assert stats.kstest(share, "uniform").pvalue > P_VALUE
@@ -156,7 +155,7 @@ def test_the_ball_is_filled_evenly_along_the_radius(size):
 
 def test_the_ball_is_filled_evenly_around_the_centre():
     """Kolmogorov-Smirnov on the angle."""
-    d = draw(UniformBall(3.0), 1, 2, 50_000)[0]
+    d = sampled(UniformBall(3.0), 1, 2, 50_000)[0]
     turn = np.arctan2(d[:, 1], d[:, 0]) / (2 * np.pi) + 0.5
     assert stats.kstest(turn, "uniform").pvalue > P_VALUE
 
@@ -171,14 +170,14 @@ def test_what_is_no_radius_is_refused(radius):
 
 
 def test_a_sinusoid_is_a_sine():
-    d = draw(Sinusoid([1.0, 2.0], period=7.5, phase=0.3), 20, 2, 1)[:, 0]
+    d = sampled(Sinusoid([1.0, 2.0], period=7.5, phase=0.3), 20, 2, 1)[:, 0]
     wave = np.sin(2 * np.pi * np.arange(20) / 7.5 + 0.3)
     np.testing.assert_allclose(d, np.outer(wave, [1.0, 2.0]), atol=1e-13)
 
 
 def test_random_phases_are_uniform():
     """Kolmogorov-Smirnov on the phase, read off two quarter periods."""
-    d = draw(Sinusoid(1.0, period=4, phase=None, scope="idiosyncratic"), 2, 1, 20_000)[..., 0]
+    d = sampled(Sinusoid(1.0, period=4, phase=None, scope="idiosyncratic"), 2, 1, 20_000)[..., 0]
     phase = np.arctan2(d[0], d[1]) / (2 * np.pi) + 0.5
     assert stats.kstest(phase, "uniform").pvalue > P_VALUE
 
@@ -194,19 +193,19 @@ def test_what_is_no_period_is_refused(period):
 
 def test_a_walks_increments_are_independent_normals():
     """Kolmogorov-Smirnov on the increments, z-test on neighbouring ones; the walk starts at 0."""
-    d = draw(RandomWalk([0.5, 2.0], scope="idiosyncratic"), 4, 2, 10_000)
+    d = sampled(RandomWalk([0.5, 2.0], scope="idiosyncratic"), 4, 2, 10_000)
     increments = np.diff(d, axis=0, prepend=0) / [0.5, 2.0]
     assert stats.kstest(increments.ravel(), "norm").pvalue > P_VALUE
     assert_uncorrelated(increments[:-1], increments[1:])
 
 
 def test_a_bounded_walk_stays_inside_and_touches_its_bound():
-    d = draw(RandomWalk(1.0, bound=1.5), 200, 1, 1)
+    d = sampled(RandomWalk(1.0, bound=1.5, scope="idiosyncratic"), 20, 1, 100)
     assert np.abs(d).max() == 1.5
 
 
 def test_a_bounded_walk_leaves_its_bound_again():
-    d = draw(RandomWalk(1.0, bound=1.5), 200, 1, 1).ravel()
+    d = sampled(RandomWalk(1.0, bound=1.5, scope="idiosyncratic"), 20, 1, 100)
     assert np.any((np.abs(d[:-1]) == 1.5) & (np.abs(d[1:]) < 1.5))
 
 
@@ -214,30 +213,30 @@ def test_a_bounded_walk_leaves_its_bound_again():
 
 
 def test_a_step_is_on_from_its_first_round_until_its_end():
-    d = draw(Step([1.0, 2.0], at=2, until=4), 6, 2, 1)[:, 0]
+    d = sampled(Step([1.0, 2.0], at=2, until=4), 6, 2, 1)[:, 0]
     np.testing.assert_array_equal(d, np.outer([0, 0, 1, 1, 0, 0], [1.0, 2.0]))
 
 
 def test_a_step_without_end_stays():
-    assert draw(Step(1.0, at=2), 6, 1, 1)[-1] == 1.0
+    assert sampled(Step(1.0, at=2), 6, 1, 1)[-1] == 1.0
 
 
 def test_a_common_step_has_the_sign_it_was_given():
-    assert draw(Step(-3.0), 1, 1, 4)[0, 0] == -3.0
+    assert sampled(Step(-3.0), 1, 1, 4)[0, 0] == -3.0
 
 
 def test_own_steps_have_fair_signs():
     """Binomial test on the signs of 10 000 agents."""
-    d = draw(Step(1.0, scope="idiosyncratic"), 2, 1, 10_000)[0].ravel()
+    d = sampled(Step(1.0, scope="idiosyncratic"), 2, 1, 10_000)[0].ravel()
     np.testing.assert_array_equal(np.abs(d), 1)
     assert stats.binomtest(int((d > 0).sum()), d.size).pvalue > P_VALUE
 
 
 def test_own_steps_keep_their_signs():
-    d = draw(Step(1.0, scope="idiosyncratic"), 5, 1, 50)
+    d = sampled(Step(1.0, scope="idiosyncratic"), 5, 1, 50)
     np.testing.assert_array_equal(d, np.broadcast_to(d[0], d.shape))
 
 
 def test_a_single_agents_own_step_has_a_fair_sign_too():
-    signs = {draw(Step(1.0, scope="idiosyncratic"), 1, 1, 1, key=k).item() for k in range(20)}
+    signs = {sampled(Step(1.0, scope="idiosyncratic"), 1, 1, 1, key=k).item() for k in range(20)}
     assert signs == {-1.0, 1.0}

@@ -28,7 +28,10 @@ def assert_same(batch, alone, rtol=1e-12):
             )
         for name in NUMBERS:
             np.testing.assert_allclose(
-                getattr(batch, name)[i], getattr(one, name), rtol=10 * rtol, err_msg=name
+                np.broadcast_to(getattr(batch, name), len(alone))[i],
+                getattr(one, name),
+                rtol=10 * rtol,
+                err_msg=name,
             )
         assert batch.feasible[i] == one.feasible
 

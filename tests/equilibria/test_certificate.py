@@ -106,7 +106,7 @@ def test_below_the_saddle_level_the_failing_game_and_stage_are_named(
     assert certificate.budget_slack is None
     assert f"the {binding.replace('_', ' ')} fails at stage {stage}" in certificate.reason
     assert certificate.outcome.status == "infeasible"
-    assert f"{certificate.levels.saddle:.10g}" in certificate.outcome.mend
+    assert f"{certificate.levels.saddle:.10g}" in certificate.outcome.text
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_a_system_refuses_an_A_that_is_not_square():
 
 
 def test_a_transposed_matrix_is_recognised():
-    with pytest.raises(px.InputError, match="B has shape .* it looks transposed"):
-        px.MeanFieldSystem(A=np.eye(3), B=np.ones((2, 3)))
+    with pytest.raises(px.InputError, match=r"B_bar has shape .* it looks transposed"):
+        px.MeanFieldSystem(A=np.eye(3), B=np.ones((3, 2)), B_bar=np.ones((2, 3)))
 
 
 def test_a_vector_is_told_how_to_become_a_matrix():

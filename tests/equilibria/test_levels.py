@@ -93,7 +93,7 @@ def test_saddle_level_agrees_with_bisection_in_50_digits(two_by_two):
         def holds(gamma, half=half):
             return min(textbook_mp(half, gamma).margin) > 0
 
-        # Above γ = 1.3 the textbook form's margins are those of the game or of a failed one, never 0/0.
+        # Past a failing stage the form's margins are noise, but the failing one itself stays the verdict.
         assert ours == pytest.approx(bisect(holds, 1.0, 2.0), rel=1e-10)
 
 
@@ -123,6 +123,13 @@ def test_saddle_levels_of_random_games_agree_with_plain_bisection(seed, varying,
     assert levels.saddle_deviation == pytest.approx(saddle_level(dev), rel=1e-9)
     assert levels.saddle_mean == pytest.approx(saddle_level(mean), rel=1e-9)
     assert levels.saddle == max(levels.saddle_deviation, levels.saddle_mean)
+
+
+def test_the_level_of_one_half_can_be_asked_for_alone(two_by_two):
+    levels = px.attenuation_levels(two_by_two)
+    for which in ("deviation", "mean"):
+        alone = px.equilibria.saddle_level(two_by_two.half(which))
+        assert float(alone) == getattr(levels, f"saddle_{which}")
 
 
 @pytest.mark.parametrize("N", [1, 3, INF])

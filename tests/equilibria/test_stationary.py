@@ -276,7 +276,7 @@ def test_slycots_synthesis_succeeds_right_above_the_level_and_fails_right_below(
 def test_slycots_controller_of_a_clean_measurement_is_our_gain(two_by_two):
     game = stationary(two_by_two)
     half = halves(game)[1]
-    _, Ak, Bk, Ck, Dk, X, _, _ = sb10dd(half, 3.0, noise=1e-6)
+    _, _, _, _, Dk, X, _, _ = sb10dd(half, 3.0, noise=1e-6)
     saddle = px.solve(game, 3.0)
     np.testing.assert_allclose(X, saddle.M_bar, rtol=1e-6)
     np.testing.assert_allclose(Dk, -saddle.L1, atol=1e-4)
@@ -385,6 +385,37 @@ def test_one_agent_has_levels_where_only_deviations_cannot_be_stabilised():
     levels = px.attenuation_levels(game, 1)
     half = halves(game)[1]
     assert levels.saddle == pytest.approx(stationary_level_mp(half, 0.5, 10), rel=1e-10)
+
+
+# --- cheap control -----------------------------------------------------------------------------
+
+
+# Controllable, unstable, and R = 0.001: BR⁻¹Bᵀ is some 10⁴, where doubling alone loses digits.
+CHEAP = [
+    ([[0.0, 1.0, -2.0], [0.0, 2.0, 0.0], [1.0, -1.0, 3.0]], [[-1.0], [-2.0], [-3.0]]),
+    ([[2.0, 3.0, -3.0], [3.0, 3.0, 2.0], [1.0, -1.0, 3.0]], [[4.0], [4.0], [3.0]]),
+    ([[3.0, -2.0, -1.0], [0.0, 3.0, 1.0], [0.0, 4.0, 0.0]], [[2.0], [-1.0], [0.0]]),
+    ([[1.0, -1.0, -1.0], [3.0, 1.0, -1.0], [-3.0, -2.0, -2.0]], [[-4.0], [2.0], [0.0]]),
+    ([[-5.0, 1.0, 4.0], [-1.0, 1.0, 0.0], [-1.0, 4.0, -2.0]], [[1.0], [-3.0], [-2.0]]),
+]
+
+
+@pytest.mark.parametrize(("A", "B"), CHEAP)
+def test_the_regulator_of_cheap_control_is_found(A, B):
+    game = px.RobustGame(px.MeanFieldSystem(A=A, B=B), px.MeanFieldCost(Q=1.0, R=1e-3))
+    saddle = px.solve(game, INF)
+    assert saddle.feasible
+    M = scipy.linalg.solve_discrete_are(A, B, np.eye(3), [[1e-3]])
+    np.testing.assert_allclose(saddle.M, M, rtol=1e-8, atol=1e-8 * np.abs(M).max())
+
+
+@pytest.mark.parametrize(("A", "B"), CHEAP)
+def test_the_level_of_cheap_control_agrees_with_bisection_in_50_digits(A, B):
+    game = px.RobustGame(px.MeanFieldSystem(A=A, B=B), px.MeanFieldCost(Q=1.0, R=1e-3))
+    M = scipy.linalg.solve_discrete_are(A, B, np.eye(3), [[1e-3]])
+    below = np.sqrt(np.linalg.eigvalsh(M)[-1]) * (1 - 1e-6)  # γ²I ≻ M(γ) ⪰ M(∞) is necessary
+    exact = stationary_level_mp(halves(game)[0], below, 2 * below)
+    assert px.attenuation_levels(game).saddle == pytest.approx(exact, rel=1e-8)
 
 
 # --- below the level ---------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def _lapack_solve(S: np.ndarray, X: np.ndarray) -> np.ndarray:
 def _lapack_least(S: np.ndarray) -> np.ndarray:
     if S.shape[-1] == 1:
         return S[..., 0, 0]
-    finite = np.isfinite(S).all(axis=(-1, -2))
+    finite = np.asarray(np.isfinite(S).all(axis=(-1, -2)))
     safe = np.where(finite[..., None, None], S, 0.0)
     return np.where(finite, np.linalg.eigvalsh(safe)[..., 0], -np.inf)
 

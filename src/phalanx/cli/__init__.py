@@ -16,8 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     from phalanx._outcome import PhalanxError
     from phalanx.cli._app import app
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        result = typer.main.get_command(app)(args=arguments, standalone_mode=False)
+        result = typer.main.get_command(app)(
+            args=arguments or ["--help"], prog_name="phalanx", standalone_mode=False
+        )
         return result if isinstance(result, int) else 0
     except PhalanxError as error:
         print(f"phalanx: {error}", file=sys.stderr)  # noqa: T201  (the command line speaks here)

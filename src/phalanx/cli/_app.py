@@ -1,5 +1,6 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,6 @@ from phalanx.cli._output import number, print_json, progress, say, table, warn
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -98,9 +98,8 @@ def design(
     certificate = make(world, _gamma(gamma, world), _agents(agents))
     summary = {"scenario": world.name, **design_summary(certificate)}
     if certificate.outcome.ok and out is not None:
-        Record(
-            "design", world.name, summary, None, _provenance("design", scenario, seed, "float64")
-        ).save(writable_folder(out))
+        made = _provenance("design", scenario, seed, "float64", gamma, agents)
+        Record("design", world.name, summary, None, made).save(writable_folder(out))
     if json:
         print_json(summary)
     else:
@@ -194,37 +193,37 @@ def _report(record: Any, folder: Path) -> Path:
 def _gamma(text: str | None, world: Any) -> float | None:
     """The level asked for on the command line; None leaves the choice to the scenario."""
     from phalanx._outcome import InputError
-    from phalanx._types import attenuation
 
     if text is None:
         return None
     if text == "auto":
         world_choice: Any = "auto"
         return world_choice
-    try:
-        return float(attenuation("gamma", float(text)))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f'gamma must be a positive number or "auto", but it is {text!r}.'
-        ) from error
+    gamma = _float(text)
+    if not gamma > 0:
+        raise InputError(f'gamma must be a positive number or "auto", but it is {text!r}.')
+    return gamma
 
 
 def _agents(text: str | None) -> float | None:
     from phalanx._outcome import InputError
-    from phalanx._types import agents
 
     if text is None:
         return None
-    try:
-        return agents("agents", float(text))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+    number = _float(text)
+    if not (number == math.inf or (number >= 1 and number.is_integer())):
         raise InputError(
-            f"agents must be a whole number of at least 1, or inf, but it is {text!r}."
-        ) from error
+            f"agents must be a whole number of at least 1, or inf for the mean-field limit, but it is {text!r}."
+        )
+    return number if number == math.inf else int(number)
+
+
+def _float(text: str) -> float:
+    """The number that is written, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _provenance(

@@ -96,7 +96,7 @@ class Huber(eqx.Module):
         self, t: jax.Array, x: Float[jax.Array, " n"], u: Float[jax.Array, " p"]
     ) -> Float[jax.Array, ""]:
         """The cost of one round."""
-        return self.weight * self._h(x) + self.control_weight * self._h(u)
+        return jnp.asarray(self.weight) * self._h(x) + jnp.asarray(self.control_weight) * self._h(u)
 
     def _h(self, v: jax.Array) -> jax.Array:
         size = jnp.abs(v)
@@ -148,7 +148,7 @@ def _weight(name: str, value: MatrixLike) -> np.ndarray:
     )
 
 
-def _form(weight: jax.Array, x: jax.Array) -> jax.Array:
+def _form(weight: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
     weight = jnp.asarray(weight)
     return (
         weight * (x @ x)

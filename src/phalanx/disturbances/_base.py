@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 Scope = Literal["idiosyncratic", "common", "both"]
@@ -86,7 +87,7 @@ class Signal(Disturbance):
         """The signals of this round, added up over the scope."""
         own, common = state
         own_key, common_key = jax.random.split(key)
-        total = 0.0
+        total = jnp.zeros(())
         if self.scope != "common":
             own, signal = self.signal(own, own_key, view.t)
             total = total + signal
@@ -127,4 +128,4 @@ class Sum(Disturbance):
         drawn = [
             part.sample(s, k, view) for part, s, k in zip(self.parts, state, keys, strict=False)
         ]
-        return tuple(s for s, _ in drawn), sum((d for _, d in drawn), start=0.0)
+        return tuple(s for s, _ in drawn), sum((d for _, d in drawn), start=jnp.zeros(()))

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._files import read_table
+from phalanx._linalg._apply import apply
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array
 from phalanx.disturbances._base import Disturbance, PopulationView, Scope
@@ -93,12 +94,12 @@ class Replay(Disturbance):
         self, state: Any, key: jax.Array, view: PopulationView
     ) -> tuple[Any, Float[jax.Array, "q N"]]:
         """This round's row of the record."""
-        total = 0.0
+        total = jnp.zeros(())
         if self.common is not None:
             total = total + self.common[view.t][:, None]
         if self.idiosyncratic is not None:
             total = total + self.idiosyncratic[view.t][:, state]
-        return state, total  # pyright: ignore[reportReturnType]
+        return state, total
 
 
 class LinearAdversary(Disturbance):
@@ -133,9 +134,7 @@ class LinearAdversary(Disturbance):
         if K2.ndim == 3:
             t = view.t % len(K2) if self.repeat else jnp.minimum(view.t, len(K2) - 1)
             K2, L2 = K2[t], L2[t]
-        highest = jax.lax.Precision.HIGHEST
-        own = jnp.matmul(K2, view.y, precision=highest)
-        return state, own + jnp.matmul(L2, view.z, precision=highest)[:, None]  # pyright: ignore[reportReturnType]
+        return state, apply(K2, view.y) + apply(L2, view.z)[:, None]
 
 
 def _record(name: str, value: MatrixLike, axes: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx import _random
+from phalanx._linalg._apply import apply
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array, symmetric
 from phalanx.disturbances._base import SCOPES, Scope, Signal
@@ -51,7 +52,7 @@ class Gaussian(Signal):
     ) -> tuple[Any, Float[jax.Array, "q copies"]]:
         """Fresh draws."""
         shape, root = state
-        return state, root @ _random.normal(key, *shape.shape, shape.dtype)
+        return state, apply(root, _random.normal(key, shape.shape, shape.dtype))
 
 
 class UniformBall(Signal):
@@ -79,7 +80,7 @@ class UniformBall(Signal):
         """A uniform direction, at a distance whose q-th power is uniform."""
         q, copies = state.shape
         direction_key, distance_key = jax.random.split(key)
-        direction = _random.normal(direction_key, q, copies, state.dtype)
+        direction = _random.normal(direction_key, (q, copies), state.dtype)
         direction = direction / jnp.linalg.norm(direction, axis=0)
         distance = jax.random.uniform(distance_key, (copies,), state.dtype) ** (1 / q)
         return state, self.radius * distance * direction
@@ -160,7 +161,7 @@ class RandomWalk(Signal):
         self, state: Any, key: jax.Array, t: jax.Array
     ) -> tuple[Any, Float[jax.Array, "q copies"]]:
         """One step further."""
-        walk = state + _column(self.step) * _random.normal(key, *state.shape, state.dtype)
+        walk = state + _column(self.step) * _random.normal(key, state.shape, state.dtype)
         walk = walk if self.bound is None else jnp.clip(walk, -self.bound, self.bound)
         return walk, walk
 
@@ -224,6 +225,6 @@ def _scale(name: str, value: MatrixLike) -> np.ndarray:
     return out
 
 
-def _column(value: jax.Array) -> jax.Array:
-    value = jnp.asarray(value)
-    return value[:, None] if value.ndim else value
+def _column(value: np.ndarray | jax.Array) -> jax.Array:
+    column = jnp.asarray(value)
+    return column[:, None] if column.ndim else column

@@ -2,7 +2,7 @@
 
 from phalanx.equilibria import baselines
 from phalanx.equilibria._certificate import Certificate, certify
-from phalanx.equilibria._game import LQGame, RobustGame
+from phalanx.equilibria._game import Half, LQGame, RobustGame
 from phalanx.equilibria._levels import AttenuationLevels, attenuation_levels, saddle_level
 from phalanx.equilibria._saddle import SaddlePoint, solve
 from phalanx.equilibria._stationary import Stationary, solve_stationary
@@ -10,6 +10,7 @@ from phalanx.equilibria._stationary import Stationary, solve_stationary
 __all__ = [
     "AttenuationLevels",
     "Certificate",
+    "Half",
     "LQGame",
     "RobustGame",
     "SaddlePoint",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from phalanx._linalg import LAPACK, Algebra
 from phalanx.equilibria._game import LQGame
@@ -46,6 +46,11 @@ class Recursion:
     K1: Float[np.ndarray, "*batch T p n"]
     K2: Float[np.ndarray, "*batch T q n"]
     margin: Float[np.ndarray, "*batch T"]
+
+    @property
+    def exists(self) -> Bool[np.ndarray, "*batch"]:
+        """(*batch,) whether a saddle point exists: all margins positive (P1, eq. 12)."""
+        return np.asarray((self.margin > 0).all(axis=-1))
 
 
 def step(

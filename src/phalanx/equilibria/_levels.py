@@ -103,9 +103,11 @@ def attenuation_levels(game: RobustGame, n_agents: float = float("inf")) -> Atte
             solved_y = solved_z if N == 1 else y.at(gamma)
             cost = traces(game, solved_y.M, solved_z.M).value(N)
             if condition == "theorem3":
+                assert isinstance(solved_y, Recursion)
+                assert isinstance(solved_z, Recursion)
                 cost = cost + theorem3_constant(game, solved_y, solved_z) * game.horizon / n_agents
             budget = np.where(power > 0, gamma**2 * power, 0.0)
-            return _exists(solved_y) & _exists(solved_z) & (cost <= budget)
+            return solved_y.exists & solved_z.exists & (cost <= budget)
 
         return _least(met, base, _candidates(y.game))
 
@@ -188,10 +190,6 @@ def saddle_level(game: LQGame) -> np.ndarray:
     return _saddle_level(_Solver(game))
 
 
-def _exists(solved: Recursion | Stationary) -> np.ndarray:
-    return solved.exists if isinstance(solved, Stationary) else (solved.margin > 0).all(axis=-1)
-
-
 def _saddle_level(solver: _Solver) -> np.ndarray:
     """The level, by section.
 
@@ -201,7 +199,7 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     """
     game = solver.game
     regulator = solver.at(np.full((1, *game.batch), np.inf))
-    if not _exists(regulator).all():
+    if not regulator.exists.all():
         raise np.linalg.LinAlgError("no stabilising regulator")
     D = game.D
     M = regulator.M[0]
@@ -212,7 +210,7 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     matters = bound2 > 1e-14 * scale
     bound = np.sqrt(np.where(matters, bound2, 1.0))
     level = _least(
-        lambda gamma: _exists(solver.at(gamma)) | ~matters,
+        lambda gamma: solver.at(gamma).exists | ~matters,
         bound * (1 - TOLERANCE),
         _candidates(game),
     )

@@ -128,11 +128,9 @@ def solve(
     deviation, mean = game.half("deviation"), game.half("mean")
     if game.stationary:
         y, z = solve_stationary(deviation, gamma), solve_stationary(mean, gamma)
-        ok_y, ok_z = y.exists, z.exists
     else:
         y, z = solve_finite(deviation, gamma, engine), solve_finite(mean, gamma, engine)
-        ok_y, ok_z = (y.margin > 0).all(axis=-1), (z.margin > 0).all(axis=-1)
-    feasible = ok_z if n_agents == 1 else ok_y & ok_z
+    feasible = z.exists if n_agents == 1 else np.asarray(y.exists & z.exists)
     parts = traces(game, y.M, z.M)
     result = SaddlePoint(
         gamma=gamma,
@@ -153,7 +151,7 @@ def solve(
             gamma,
             n_agents,
             feasible,
-            {"deviation": (ok_y, y.margin), "mean": (ok_z, z.margin)},
+            {"deviation": (y.exists, y.margin), "mean": (z.exists, z.margin)},
         ),
         traces=parts,
         stationary=game.stationary,

@@ -10,7 +10,7 @@ The gain is a ratio of energies, J / Σ|d|² from rest: compare it with γ², no
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse.linalg
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from phalanx._outcome import InputError
 from phalanx._types import agents as check_agents
 from phalanx._types import array
-from phalanx.equilibria import LQGame, RobustGame, saddle_level
+from phalanx.equilibria import Half, LQGame, RobustGame, saddle_level
 
 # Entries up to which the map from disturbances to outputs is written out as one matrix.
 DENSE_UP_TO = 4_000_000
@@ -59,7 +59,7 @@ class WorstDisturbance:
 
     gain: float
     signal: Float[np.ndarray, "T q"]
-    through: Literal["deviation", "mean"]
+    through: Half
 
 
 def induced_gain(
@@ -126,9 +126,11 @@ def worst_disturbance(
         )
     n_agents = check_agents("n_agents", n_agents)
     T = int(game.horizon) if rounds is None else rounds
-    candidates = [] if n_agents == 1 else [("deviation", K)]
+    halves: list[tuple[Half, np.ndarray]] = [("mean", L)]
+    if n_agents != 1:
+        halves.insert(0, ("deviation", K))
     best = None
-    for through, gain in [*candidates, ("mean", L)]:
+    for through, gain in halves:
         value, signal = _worst(closed_loop(game, through, gain), T)
         found = WorstDisturbance(value, signal, through)
         best = found if best is None or found.gain > best.gain else best
@@ -136,7 +138,7 @@ def worst_disturbance(
     return best
 
 
-def closed_loop(game: RobustGame, half: Literal["deviation", "mean"], gain: np.ndarray) -> LQGame:
+def closed_loop(game: RobustGame, half: Half, gain: np.ndarray) -> LQGame:
     """The game without a control that u = −gain·x leaves of one half."""
     name = "K" if half == "deviation" else "L"
     lq = game.half(half)
@@ -193,7 +195,9 @@ def _worst(loop: LQGame, T: int) -> tuple[float, Float[np.ndarray, "T q"]]:
             adjoint = A[t].T @ adjoint
         return out.ravel()
 
-    operator = scipy.sparse.linalg.LinearOperator((T * q, T * q), matvec=gram, dtype=np.float64)
+    operator: Any = scipy.sparse.linalg.LinearOperator(  # pyright: ignore[reportCallIssue]  (SciPy ships no types)
+        (T * q, T * q), matvec=gram, dtype=np.float64
+    )
     value, vector = scipy.sparse.linalg.eigsh(operator, k=1, v0=np.ones(T * q))
     return float(value[0]), vector[:, 0].reshape(T, q)
 

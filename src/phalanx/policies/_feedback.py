@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from phalanx._linalg._apply import apply
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array
 from phalanx.policies._base import Feedback, LinearView, MeanFieldView, Policy
@@ -106,11 +107,6 @@ class LinearFeedback(Policy):
         """Nothing is learned."""
 
 
-def apply(K: jax.Array, x: jax.Array) -> jax.Array:
-    """K x in full precision (accelerators round matrix products to fewer bits unless told)."""
-    return jnp.matmul(K, x, precision=jax.lax.Precision.HIGHEST)
-
-
 def _gain(name: str, value: MatrixLike) -> np.ndarray:
     out = array(name, value)
     if out.ndim not in (2, 3):
@@ -120,7 +116,8 @@ def _gain(name: str, value: MatrixLike) -> np.ndarray:
     return out
 
 
-def _at(gain: jax.Array, t: jax.Array, repeat: bool) -> jax.Array:
+def _at(gain: np.ndarray | jax.Array, t: jax.Array, repeat: bool) -> jax.Array:
+    gain = jnp.asarray(gain)
     if gain.ndim == 2:
         return gain
     return gain[t % len(gain) if repeat else jnp.minimum(t, len(gain) - 1)]

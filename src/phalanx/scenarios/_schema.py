@@ -123,38 +123,62 @@ def parse(content: dict[str, Any]) -> MeanFieldFile:
     try:
         return MeanFieldFile.model_validate(content)
     except ValidationError as error:
-        raise InputError(_sentence(error.errors()[0])) from None
+        # A misspelt key is why another one is missing: say that first.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise InputError(_sentence(first)) from None
+
+
+_WANTED = {
+    "model_type": "a table",
+    "list_type": "a list",
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+}
 
 
 def _sentence(error: Any) -> str:
     *path, key = error["loc"]
     where = f" in [{'.'.join(map(str, path))}]" if path else ""
     if error["type"] == "extra_forbidden":
-        table = _table(path)
-        known = sorted(table.model_fields)
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-        return f"unknown key {key!r}{where}; the nearest known key is {near[0]!r}."
+        known = sorted((_TABLES[path[0]] if path else MeanFieldFile).model_fields)
+        return (
+            f"unknown key {key!r}{where}; the nearest known key is {_nearest(str(key), known)!r}."
+        )
     if error["type"] == "missing":
         what = "the table" if not path else "the key"
         name = f"[{key}]" if not path else repr(key)
         return f"{what} {name} is missing{where}."
-    expected = error.get("ctx", {}).get("expected")
-    must = f"must be {expected}" if expected else error["msg"][0].lower() + error["msg"][1:]
-    return (
-        f"{key}{where} is {error['input']!r}: it {must}."
-        if expected
-        else f"{key}{where} is {error['input']!r}: {must}."
-    )
+    table, *inside = error["loc"]
+    # What follows the key is a place in a list, or pydantic's name for one kind of number.
+    name = "".join(f"[{part}]" if isinstance(part, int) else "" for part in inside[1:])
+    if table not in _TABLES:
+        name = str(table)
+    else:
+        name = f"[{table}]" + (f" {inside[0]}{name}" if inside else "")
+    wanted = error.get("ctx", {}).get("expected") or _WANTED.get(error["type"])
+    must = f"must be {wanted}, but it" if wanted else f"does not fit ({error['msg']}): it"
+    return f"{name} {must} is {error['input']!r}."
 
 
-def _table(path: list[Any]) -> type[BaseModel]:
-    tables: dict[str, type[BaseModel]] = {
-        "system": SystemTable,
-        "cost": CostTable,
-        "noise": NoiseTable,
-        "game": GameTable,
-        "disturbance": DisturbanceTable,
-        "labels": LabelsTable,
-        "limits": LimitsTable,
-    }
-    return tables[path[0]] if path else MeanFieldFile
+def _nearest(key: str, known: list[str]) -> str:
+    """The known key most like `key`; upper and lower case are alike unless that leaves a choice."""
+
+    def likeness(candidate: str) -> tuple[float, float]:
+        def ratio(a: str, b: str) -> float:
+            return difflib.SequenceMatcher(None, a, b).ratio()
+
+        return ratio(key.lower(), candidate.lower()), ratio(key, candidate)
+
+    return max(known, key=likeness)
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "system": SystemTable,
+    "cost": CostTable,
+    "noise": NoiseTable,
+    "game": GameTable,
+    "disturbance": DisturbanceTable,
+    "labels": LabelsTable,
+    "limits": LimitsTable,
+}

@@ -1,6 +1,7 @@
 """From a TOML file to a `Scenario`."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from phalanx._files import read_table
 from phalanx._outcome import InputError
-from phalanx._types import agents, array, attenuation, horizon
+from phalanx._types import agents, array, horizon
 from phalanx.costs import MeanFieldCost
 from phalanx.equilibria import RobustGame
 from phalanx.scenarios._scenario import RecordedWorld, Scenario
@@ -22,12 +23,16 @@ def load_toml(path: Path) -> Scenario:
     Raises:
         InputError: one sentence, beginning with the file's name, about the first thing that is wrong.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of a TOML file.")
     if not path.is_file():
         raise InputError(f"there is no file {path}.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path.name} is not a readable text file.") from error
     try:
         return _build(content, path)
     except InputError as error:
@@ -36,6 +41,10 @@ def load_toml(path: Path) -> Scenario:
 
 def _build(content: dict[str, Any], path: Path) -> Scenario:
     file = parse(content)
+    if file.name != Path(file.name).name or file.name == "..":
+        raise InputError(
+            f"name must be a plain name, because results go to a folder of that name, but it is {file.name!r}."
+        )
 
     def table(model: Any, *names: str) -> dict[str, Any]:
         return {
@@ -52,16 +61,16 @@ def _build(content: dict[str, Any], path: Path) -> Scenario:
     game = RobustGame(system, cost, noise, horizon("horizon", file.game.horizon))
     gamma = file.game.gamma
     if gamma != "auto":
-        if isinstance(gamma, str | bool) or not np.isscalar(gamma):
+        if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not gamma > 0:
             raise InputError(f'gamma must be a positive number or "auto", but it is {gamma!r}.')
-        gamma = float(attenuation("gamma", gamma))
+        gamma = float(gamma)
     m, p, q = system.state_size, system.control_size, system.disturbance_size
     recorded, disturbance = None, None
     if file.disturbance is not None:
         recorded, disturbance = _disturbance(file.disturbance, game, path)
     limits = None
     if file.limits is not None:
-        limits = (_vector("low", file.limits.low, m), _vector("high", file.limits.high, m))
+        limits = _limits(file.limits.low, file.limits.high, m)
     return Scenario(
         name=file.name or path.stem,
         title=file.title or file.name or path.stem,
@@ -81,12 +90,45 @@ def _build(content: dict[str, Any], path: Path) -> Scenario:
 def _value(name: str, value: Any, path: Path) -> Any:
     """A matrix as written, or read from the file beside the TOML that it names."""
     if not isinstance(value, dict):
+        for entry in [] if value is None else _entries(value):
+            if isinstance(entry, bool) or not isinstance(entry, int | float):
+                hint = (
+                    f"; to read a file, write {{file = {value!r}}}"
+                    if isinstance(value, str)
+                    else ""
+                )
+                raise InputError(f"{name} must hold numbers only, but it holds {entry!r}{hint}.")
         return value
     if set(value) != {"file"} or not isinstance(value["file"], str):
         raise InputError(
             f'{name} is {value!r}; a matrix is a number, a list of rows, or {{file = "A.csv"}}.'
         )
     return read_table(path.parent / value["file"], name)
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    """What nested lists hold."""
+    if not isinstance(value, list):
+        yield value
+        return
+    for item in value:
+        yield from _entries(item)
+
+
+def _limits(low: list[float], high: list[float], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides, one entry per state; infinite where a state has no limit."""
+    sides = np.array(low, float), np.array(high, float)
+    for name, side in zip(("low", "high"), sides, strict=True):
+        if side.shape != (size,) or np.isnan(side).any():
+            raise InputError(
+                f"[limits] {name} must hold {size} numbers, one per state (inf: no limit), but it is {side.tolist()}."
+            )
+    if (sides[0] > sides[1]).any():
+        k = int(np.argmax(sides[0] > sides[1]))
+        raise InputError(
+            f"[limits] low must not exceed high, but entry {k} of low is {low[k]} and of high {high[k]}."
+        )
+    return sides
 
 
 def _vector(name: str, value: Any, size: int) -> np.ndarray:
@@ -106,21 +148,29 @@ def _names(key: str, given: list[str], size: int, letter: str) -> tuple[str, ...
     return tuple(given) or tuple(f"{letter}{i}" for i in range(size))
 
 
-_NEEDS = {
-    "replay": ("file",),
-    "gaussian": ("covariance",),
-    "uniform": ("radius",),
-    "sinusoid": ("amplitude", "period"),
-    "random-walk": ("step",),
-    "step": ("size",),
+# For each kind the keys it needs, and those it may have besides kind and scope.
+_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "replay": (("file",), ()),
+    "gaussian": (("covariance",), ()),
+    "uniform": (("radius",), ()),
+    "sinusoid": (("amplitude", "period"), ("phase",)),
+    "random-walk": (("step",), ("bound",)),
+    "step": (("size",), ("at", "until")),
 }
 
 
 def _disturbance(
     table: DisturbanceTable, game: RobustGame, path: Path
 ) -> tuple[RecordedWorld | None, Any]:
-    for key in _NEEDS[table.kind]:
-        if getattr(table, key) is None:
+    needed, allowed = _KEYS[table.kind]
+    given = table.model_dump(exclude={"kind", "scope"}, exclude_none=True)
+    for key in given:
+        if key not in (*needed, *allowed):
+            raise InputError(
+                f"the key {key!r} in [disturbance] does not belong to kind {table.kind!r}, which takes {_listed((*needed, *allowed))}."
+            )
+    for key in needed:
+        if key not in given:
             raise InputError(
                 f"the key {key!r} is missing in [disturbance]; kind {table.kind!r} needs it."
             )
@@ -128,11 +178,6 @@ def _disturbance(
         return _recorded(table, game, path), None
     from phalanx import disturbances
 
-    given = {
-        key: _value(f"[disturbance] {key}", value, path)
-        for key, value in table.model_dump(exclude={"kind", "file"}).items()
-        if value is not None
-    }
     kinds = {
         "gaussian": disturbances.Gaussian,
         "uniform": disturbances.UniformBall,
@@ -140,42 +185,48 @@ def _disturbance(
         "random-walk": disturbances.RandomWalk,
         "step": disturbances.Step,
     }
-    try:
-        return None, kinds[table.kind](**given)
-    except TypeError as error:
-        key = str(error).rsplit("'", 2)[-2]
-        raise InputError(
-            f"the key {key!r} in [disturbance] does not belong to kind {table.kind!r}."
-        ) from error
+    q = game.system.disturbance_size
+    for key, value in given.items():
+        name = f"[disturbance] {key}"
+        given[key] = _value(name, value, path)
+        fits = (q, q) if key == "covariance" else (q,)
+        if (shape := array(name, given[key]).shape) not in ((), fits):
+            raise InputError(
+                f"{name} has shape {shape} and must be one number or have shape {fits}, as the disturbance has {q} entries."
+            )
+    return None, kinds[table.kind](**given, scope=table.scope)
 
 
 def _recorded(table: DisturbanceTable, game: RobustGame, path: Path) -> RecordedWorld:
     rows = read_table(path.parent / str(table.file), "[disturbance] file")
     q = game.system.disturbance_size
-    if table.scope == "common":
-        if rows.shape[1:] != (q,):
-            raise InputError(
-                f"[disturbance] file has {rows.shape[-1]} columns, but the disturbance has {q} entries."
-            )
-        common, own = rows, None
-    elif table.scope == "idiosyncratic":
-        if rows.ndim == 2 and q != 1:
-            raise InputError(
-                "[disturbance] file with scope idiosyncratic needs one entry per agent; give a .npy of shape (T, q, records)."
-            )
-        own = rows[:, None, :] if rows.ndim == 2 else rows
-        common = np.zeros((len(own), q))
-    else:
+    if table.scope == "both":
         raise InputError(
-            '[disturbance] scope must be "common" or "idiosyncratic" for kind "replay".'
+            '[disturbance] scope must be "common" or "idiosyncratic" for kind "replay", but it is "both".'
+        )
+    if table.scope == "common":
+        rows = rows[:, None] if rows.ndim == 1 and q == 1 else rows
+        fits, wanted = rows.shape[1:] == (q,), f"(T, {q})"
+    else:
+        rows = rows[:, None, :] if rows.ndim == 2 and q == 1 else rows
+        fits, wanted = rows.ndim == 3 and rows.shape[1] == q and rows.size > 0, f"(T, {q}, records)"
+    if not fits:
+        raise InputError(
+            f"[disturbance] file has shape {rows.shape} and must have shape {wanted} with scope {table.scope}, "
+            f"as the disturbance has {q} entries."
         )
     T = len(rows) if game.stationary else int(game.horizon)
-    episodes = len(rows) // T
+    episodes = len(rows) // max(T, 1)
     if episodes == 0:
         raise InputError(
             f"[disturbance] file has {len(rows)} rows, but the horizon is {T}; give at least one row per stage."
         )
-    used = episodes * T
+    rows = rows[: episodes * T]
+    own = rows if table.scope == "idiosyncratic" else None
     return RecordedWorld(
-        common[:used], None if own is None else own[:used], episodes, str(table.file)
+        rows if own is None else np.zeros((len(rows), q)), own, episodes, str(table.file)
     )
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(map(repr, words[:-1])), repr(words[-1]))))

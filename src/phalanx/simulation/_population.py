@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from phalanx import _random
+from phalanx._linalg._apply import apply
 from phalanx.disturbances import PopulationView
 from phalanx.policies import Feedback, MeanFieldView
 
@@ -59,7 +60,7 @@ class Totals(NamedTuple):
 def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.Array):
     """(totals, first and last states (m, N), records stacked over rounds) of one run. One scan."""
     N = static.n_agents
-    start_key, initial_key, key = jax.random.split(key, 3)
+    start_key, initial_key, own_key, key = jax.random.split(key, 4)
     x0 = _draw(inputs, N, initial_key) if inputs.x0 is None else inputs.x0
     q = (inputs.constant | inputs.varying)["D"].shape[-1]
     policy_state = jax.vmap(lambda _: policy.init(), out_axes=-1)(jnp.zeros(N))
@@ -67,12 +68,20 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
     zero = jnp.zeros((), x0.dtype)
     totals = Totals(zero, zero, zero, jnp.zeros(x0.shape[0], x0.dtype))
 
+    def draw_own(t: jax.Array) -> jax.Array | None:
+        """Normals for ω of stage t. They are drawn a stage ahead and carried: XLA would otherwise fuse the draw into
+        each of its readers, and draw the same numbers three times."""
+        if "Sigma" not in static.noisy:
+            return None
+        return _random.normal(jax.random.fold_in(own_key, t), x0.shape, x0.dtype)
+
     def stage(carry, now):
-        x, policy_state, disturbance_state, totals, x_bar = carry
+        x, draw, policy_state, disturbance_state, totals = carry
         matrices = {**inputs.constant, **now["matrices"]}
         t = now["t"]
+        x_bar = x.mean(axis=1)
         y = x - x_bar[:, None]
-        draw_key, own_key, common_key = jax.random.split(jax.random.fold_in(key, t), 3)
+        draw_key, common_key = jax.random.split(jax.random.fold_in(key, t))
 
         u = jax.vmap(
             lambda state, own: policy.act(state, MeanFieldView(t, own, x_bar)),
@@ -82,32 +91,32 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         u_bar = u.mean(axis=1)
         v = u - u_bar[:, None]
 
-        x_next = _mm(matrices["A"], x) + _mm(matrices["B"], u)
-        shared = _mm(matrices["A_bar"], x_bar) + _mm(matrices["B_bar"], u_bar)
+        x_next = apply(matrices["A"], x) + apply(matrices["B"], u)
+        shared = apply(matrices["A_bar"], x_bar) + apply(matrices["B_bar"], u_bar)
         d = None
         if disturbance is not None:
             disturbance_state, d = disturbance.sample(
                 disturbance_state, draw_key, PopulationView(t, y, x_bar)
             )
             d_bar = d.mean(axis=1)
-            x_next = x_next + _mm(matrices["D"], d)
-            shared = shared + _mm(matrices["D_bar"], d_bar)
+            x_next = x_next + apply(matrices["D"], d)
+            shared = shared + apply(matrices["D_bar"], d_bar)
             energy = _mean_square(d - d_bar[:, None]) + d_bar @ d_bar
         else:
             d_bar, energy = jnp.zeros(q, x.dtype), zero
         noise_energy = zero
         if "Sigma" in static.noisy:
-            noise = _mm(inputs.roots["Sigma"], _random.normal(own_key, *x.shape, x.dtype))
+            noise = apply(inputs.roots["Sigma"], draw)
             x_next = x_next + noise
             noise_energy = noise_energy + _mean_square(noise)
         if "Sigma_bar" in static.noisy:
             common = (
-                inputs.roots["Sigma_bar"] @ _random.normal(common_key, x.shape[0], 1, x.dtype)[:, 0]
+                inputs.roots["Sigma_bar"]
+                @ _random.normal(common_key, (x.shape[0], 1), x.dtype)[:, 0]
             )
             shared = shared + common
             noise_energy = noise_energy + common @ common
         x_next = x_next + shared[:, None]
-        x_bar_next = x_next.mean(axis=1)
 
         cost = zero
         if static.has_cost:
@@ -128,6 +137,7 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             totals.outside + outside,
         )
 
+        x_bar_next = x_next.mean(axis=1)  # compiled away unless a policy learns from it
         policy_state = jax.vmap(
             lambda state, own, control, new: policy.observe(
                 state,
@@ -151,13 +161,14 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         if static.record == "states":
             full = jnp.zeros((q, N), x.dtype) if d is None else jnp.broadcast_to(d, (q, N))
             record |= {"x": x, "u": u, "d": full}
-        return (x_next, policy_state, disturbance_state, totals, x_bar_next), record
+        return (x_next, draw_own(t + 1), policy_state, disturbance_state, totals), record
 
     first = inputs.first_round + jnp.arange(static.rounds)
-    carry = (x0, policy_state, disturbance_state, totals, x0.mean(axis=1))
-    (x, _, _, totals, x_bar), records = jax.lax.scan(
+    carry = (x0, draw_own(inputs.first_round), policy_state, disturbance_state, totals)
+    (x, _, _, _, totals), records = jax.lax.scan(
         stage, carry, {"t": first, "matrices": inputs.varying}
     )
+    x_bar = x.mean(axis=1)
     if static.has_cost:
         last = _form(inputs.terminal["Q_T"], x - x_bar[:, None]) + _form(
             inputs.terminal["Q_bar_T"], x_bar[:, None]
@@ -178,9 +189,9 @@ def _draw(inputs: Inputs, n_agents: int, key: jax.Array) -> jax.Array:
     m = A.shape[-1]
     x0 = jnp.zeros((m, n_agents), A.dtype)
     if "Sigma_0" in inputs.roots:
-        x0 = x0 + inputs.roots["Sigma_0"] @ _random.normal(own_key, m, n_agents, A.dtype)
+        x0 = x0 + apply(inputs.roots["Sigma_0"], _random.normal(own_key, (m, n_agents), A.dtype))
     if "Sigma_bar_0" in inputs.roots:
-        x0 = x0 + inputs.roots["Sigma_bar_0"] @ _random.normal(common_key, m, 1, A.dtype)
+        x0 = x0 + inputs.roots["Sigma_bar_0"] @ _random.normal(common_key, (m, 1), A.dtype)
     return x0
 
 
@@ -193,13 +204,9 @@ def _summary(x: jax.Array, x_bar: jax.Array) -> dict:
     }
 
 
-def _mm(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
-
-
 def _form(weight: jax.Array, x: jax.Array) -> jax.Array:
     """Mean over agents of xᵀ W x, agents last."""
-    return jnp.sum(x * _mm(weight, x)) / x.shape[1]
+    return jnp.sum(x * apply(weight, x)) / x.shape[1]
 
 
 def _mean_square(x: jax.Array) -> jax.Array:

@@ -58,7 +58,7 @@ def prepare(
         name: getattr(noise, name) for name in ("Sigma", "Sigma_bar", "Sigma_0", "Sigma_bar_0")
     }
     if x0 is not None:
-        covariances.pop("Sigma_0"), covariances.pop("Sigma_bar_0")
+        del covariances["Sigma_0"], covariances["Sigma_bar_0"]
     static = Static(
         rounds=rounds,
         n_agents=N,

@@ -1,0 +1,25 @@
+"""A small matrix applied to many vectors, written so that the compiler can fuse it.
+
+A matrix product is a call: its input and output pass through memory. For a handful of columns the
+same product, written as multiply and add, is fused with whatever comes before and after it, and a
+population's whole stage becomes a few passes over the agents. Beyond that size the call wins.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+FUSE_UP_TO = 8
+
+
+def apply(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
+    """`matrix @ x` for x of shape (c,) or (c, N), in full precision on every device."""
+    matrix = jnp.asarray(matrix)
+    columns = matrix.shape[1]
+    if columns > FUSE_UP_TO:
+        return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
+    tail = (slice(None),) + (None,) * (x.ndim - 1)
+    total = matrix[:, 0][tail] * x[0]
+    for j in range(1, columns):
+        total = total + matrix[:, j][tail] * x[j]
+    return total
