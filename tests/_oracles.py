@@ -180,7 +180,7 @@ def has_saddle_point(half: Half, gamma: float) -> bool:
         return False
 
 
-def textbook_mp(half: Half, gamma: mp.mpf, digits: int = 50) -> Solution:
+def textbook_mp(half: Half, gamma, digits: int = 50) -> Solution:
     """The same with `digits` digits; numbers come back as mpmath's, in object arrays."""
     with mp.workdps(digits):
         to_mp = lambda X: mp.matrix(X.tolist())  # noqa: E731

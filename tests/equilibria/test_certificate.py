@@ -146,7 +146,7 @@ def test_one_agent_is_never_bound_by_the_deviation_game(deviation_binds):
 
 def test_the_stabilising_solution_binds_above_the_level(f16):
     certificate = px.certify(f16, 0.4)
-    _, margin = stabilising_mp(halves(f16)[0], 0.4)
+    margin = stabilising_mp(halves(f16)[0], 0.4)[1]
     assert certificate.viable
     assert (certificate.binding, certificate.stage) == ("stabilising_solution", None)
     assert certificate.margin == pytest.approx(margin, rel=1e-9)

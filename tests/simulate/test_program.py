@@ -20,22 +20,24 @@ STATES = N * 2 * 8  # bytes of all agents' states, once
 # --- memory ------------------------------------------------------------------------------------
 
 
+class Measured(Exception):
+    """Raised in place of running, with the bytes the program would take."""
+
+
 def program_memory(monkeypatch, rounds: int, record: str) -> int:
     """Bytes the compiled program of a simulation takes for results and on the way to them."""
     compiled = _simulate._compiled_population
-    sizes = []
 
-    def measured(*args):
+    def measure(*args):
         analysis = compiled.lower(*args).compile().compiled.memory_analysis()
-        sizes.append(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
-        return compiled(*args)
+        raise Measured(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(_simulate, "_compiled_population", measured)
+    with monkeypatch.context() as patch, pytest.raises(Measured) as measured:
+        patch.setattr(_simulate, "_compiled_population", measure)
         px.simulate(
             SYSTEM, POLICY, px.Gaussian(0.1), COST, rounds, n_agents=N, noise=NOISE, record=record
         )
-    return sizes[0]
+    return measured.value.args[0]
 
 
 def test_the_memory_of_totals_does_not_grow_with_the_rounds(monkeypatch):
@@ -77,50 +79,44 @@ class Traces(list):
     __eq__ = object.__eq__
 
 
-def traces_of(*calls) -> int:
-    """Traces that the calls after the first cost; each call is the settings that differ."""
-    counter = Traces()
-    for number, call in enumerate(calls):
-        settings = {"system": SYSTEM, "gain": 0.1, "rounds": 4, "key": 0, "x0": None} | call
-        policy = Counted(jnp.asarray(settings.pop("gain")), counter)
-        px.simulate(
-            settings.pop("system"),
-            policy,
-            settings.pop("disturbance", px.Gaussian(0.1)),
-            settings.pop("costs", COST),
-            n_agents=5,
-            noise=NOISE,
-            **settings,
-        )
-        if number == 0:
-            first = len(counter)
-    assert first > 0
-    return len(counter) - first
+TRACES = Traces()
 
 
+def traces(gain=0.1, system=SYSTEM, disturbance=px.Step(0.1), costs=COST, **settings) -> int:
+    """How often one more simulation traces its policy."""
+    before = len(TRACES)
+    settings = {"rounds": 4, "n_agents": 5, "x0": [1.0, 2.0]} | settings
+    px.simulate(system, Counted(jnp.asarray(gain), TRACES), disturbance, costs, **settings)
+    return len(TRACES) - before
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """A first simulation, whose program the others may reuse."""
+    assert traces() > 0
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     "other",
     [
         {"key": 1},
         {"gain": 0.2},
+        {"x0": [3.0, 4.0]},
         {"first_round": 3},
-        {"disturbance": px.Gaussian(0.2)},
-        {"costs": px.MeanFieldCost(Q=2.0)},
+        {"disturbance": px.Step(0.2)},
+        {"costs": px.MeanFieldCost(Q=2.0, R=3.0)},
         {"system": px.MeanFieldSystem(A=[[0.8, 0.2], [0.1, 0.8]], B=[[1.0], [0.3]])},
     ],
     ids=lambda other: next(iter(other)),
 )
 def test_other_numbers_of_the_same_shape_reuse_the_program(other):
-    assert traces_of({}, other) == 0
+    assert traces(**other) == 0
 
 
-def test_another_starting_point_reuses_the_program():
-    assert traces_of({"x0": [1.0, 2.0]}, {"x0": [3.0, 4.0]}) == 0
-
-
-@pytest.mark.parametrize("other", [{"rounds": 5}, {"precision": "float32"}])
-def test_the_counter_does_count(other):
-    assert traces_of({}, other) > 0
+@pytest.mark.usefixtures("compiled")
+def test_other_shapes_ask_for_another_program():
+    assert traces(rounds=5) > 0
 
 
 # --- the trap ----------------------------------------------------------------------------------

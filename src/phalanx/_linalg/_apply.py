@@ -12,12 +12,17 @@ import numpy as np
 FUSE_UP_TO = 8
 
 
+def dot(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
+    """`matrix @ x` as one call, for a vector all agents share: computed once, not fused into each agent."""
+    return jnp.matmul(jnp.asarray(matrix), x, precision=jax.lax.Precision.HIGHEST)
+
+
 def apply(matrix: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:
     """`matrix @ x` for x of shape (c,) or (c, N), in full precision on every device."""
     matrix = jnp.asarray(matrix)
     columns = matrix.shape[1]
     if columns > FUSE_UP_TO:
-        return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
+        return dot(matrix, x)
     tail = (slice(None),) + (None,) * (x.ndim - 1)
     total = matrix[:, 0][tail] * x[0]
     for j in range(1, columns):

@@ -7,6 +7,8 @@ traceback is never shown; set PHALANX_DEBUG=1 to see one.
 import os
 import sys
 
+INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -21,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
         result = typer.main.get_command(app)(
             args=arguments or ["--help"], prog_name="phalanx", standalone_mode=False
         )
+        if result == INTERRUPTED:  # typer's own answer to Ctrl-C; we say so in words
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except PhalanxError as error:
         print(f"phalanx: {error}", file=sys.stderr)  # noqa: T201  (the command line speaks here)
@@ -30,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, Abort):
         print("phalanx: interrupted.", file=sys.stderr)  # noqa: T201
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

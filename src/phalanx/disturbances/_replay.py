@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._files import read_table
-from phalanx._linalg._apply import apply
+from phalanx._linalg._apply import apply, dot
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array
 from phalanx.disturbances._base import Disturbance, PopulationView, Scope
@@ -134,7 +134,7 @@ class LinearAdversary(Disturbance):
         if K2.ndim == 3:
             t = view.t % len(K2) if self.repeat else jnp.minimum(view.t, len(K2) - 1)
             K2, L2 = K2[t], L2[t]
-        return state, apply(K2, view.y) + apply(L2, view.z)[:, None]
+        return state, apply(K2, view.y) + dot(L2, view.z)[:, None]
 
 
 def _record(name: str, value: MatrixLike, axes: int) -> np.ndarray:

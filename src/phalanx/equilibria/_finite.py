@@ -26,7 +26,7 @@ from phalanx.equilibria._game import LQGame
 Engine = Literal["auto", "host", "compiled"]
 
 # Above this many rows a LAPACK call outruns unrolled elimination, and unrolling slows compilation.
-UNROLL_UP_TO = 8
+UNROLL_UP_TO = 6
 # A batch below this size is done on the host sooner than a program for it compiles.
 COMPILE_FROM = 64
 
@@ -92,22 +92,20 @@ def solve_finite(
         engine = "compiled" if small else "host"
     run = _compiled if engine == "compiled" else _host
     with np.errstate(all="ignore"):  # overflow past the level is expected; it is masked just below
-        M, K1, K2, DMD = run(game, 1 / gamma**2, batch)
-        margin = (gamma**2)[..., None] + LAPACK.least_eigenvalue(-DMD)
+        M, K1, K2, margin = run(game, gamma**2, batch)
+    if (margin > 0).all():
+        return Recursion(M, K1, K2, margin)
     # Past the first stage without a saddle point nothing means anything: say so with NaN.
     dead = np.logical_or.accumulate(~(margin > 0)[..., ::-1], axis=-1)[..., ::-1]
     after = np.concatenate([dead[..., 1:], np.zeros_like(dead[..., :1])], axis=-1)
     margin = np.where(after, np.nan, margin)
-    if dead.any():
-        K1, K2 = (np.where(dead[..., None, None], np.nan, K) for K in (K1, K2))
-        whole = np.concatenate([dead, np.zeros_like(dead[..., :1])], axis=-1)
-        M = np.where(whole[..., None, None], np.nan, M)
+    K1, K2 = (np.where(dead[..., None, None], np.nan, K) for K in (K1, K2))
+    whole = np.concatenate([dead, np.zeros_like(dead[..., :1])], axis=-1)
+    M = np.where(whole[..., None, None], np.nan, M)
     return Recursion(M, K1, K2, margin)
 
 
-def _host(
-    game: LQGame, inverse_gamma2: np.ndarray, batch: tuple[int, ...]
-) -> tuple[np.ndarray, ...]:
+def _host(game: LQGame, gamma2: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     n, p, q = game.sizes
     T = int(game.horizon)
     M = np.empty((*batch, T + 1, n, n))
@@ -118,17 +116,16 @@ def _host(
         for X in (game.A, game.B, game.D, game.Q, game.R)
     ]
     M[..., T, :, :] = game.Q_T
+    inverse_gamma2 = 1 / gamma2
     for t in reversed(range(T)):
         stage = tuple(X[..., t, :, :] for X in stages)
         M[..., t, :, :], K1[..., t, :, :], K2[..., t, :, :], DMD[..., t, :, :] = step(
             LAPACK, M[..., t + 1, :, :], stage, inverse_gamma2
         )
-    return M, K1, K2, DMD
+    return M, K1, K2, gamma2[..., None] + LAPACK.least_eigenvalue(-DMD)
 
 
-def _compiled(
-    game: LQGame, inverse_gamma2: np.ndarray, batch: tuple[int, ...]
-) -> tuple[np.ndarray, ...]:
+def _compiled(game: LQGame, gamma2: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     from phalanx.equilibria._finite_jax import backward
 
-    return backward(game, inverse_gamma2, batch)
+    return backward(game, gamma2, batch)

@@ -6,6 +6,7 @@ a vector operation over games, and XLA fuses the step into a few loops.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,42 +17,47 @@ from phalanx.equilibria._finite import step
 from phalanx.equilibria._game import LQGame
 
 
-def backward(
-    game: LQGame, inverse_gamma2: np.ndarray, batch: tuple[int, ...]
-) -> tuple[np.ndarray, ...]:
-    """(M, K1, K2, DᵀMD) over all stages, batch axes first, in float64 whatever JAX's default."""
+def backward(game: LQGame, gamma2: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """(M, K1, K2, margin) over all stages, batch axes first, in float64 whatever JAX's default."""
     T = int(game.horizon)
-    games = int(np.prod(batch))
     constant, varying = {}, {}
     for name in ("A", "B", "D", "Q", "R"):
-        X = _games_last(getattr(game, name), batch, time=True)
+        X = _games_last(getattr(game, name), batch, 3)
         (constant if X.shape[0] == 1 and T > 1 else varying)[name] = X
-    constant = {name: X[0] for name, X in constant.items()}
-    Q_T = np.broadcast_to(_games_last(game.Q_T, batch, time=False), (*game.Q_T.shape[-2:], games))
+    Q_T = _games_last(game.Q_T, batch, 2)
+    if batch:
+        Q_T = np.broadcast_to(Q_T, (*Q_T.shape[:2], math.prod(batch)))
+        gamma2 = gamma2.ravel()
     with jax.enable_x64(True):
-        out = _scan(constant, varying, Q_T, inverse_gamma2.reshape(games), T)
-        return tuple(_games_first(np.asarray(X), batch) for X in out)
+        out = _scan(constant, varying, Q_T, gamma2, T)
+    return tuple(_games_first(np.asarray(X), batch) for X in out)
 
 
 @functools.partial(jax.jit, static_argnames="T")
-def _scan(constant, varying, Q_T, inverse_gamma2, T):
+def _scan(constant, varying, Q_T, gamma2, T):
+    constant = {name: X[0] for name, X in constant.items()}
+    inverse_gamma2 = 1 / gamma2
+
     def body(M, stage):
         matrices = {**constant, **stage}
-        M_t, K1, K2, DMD = step(UNROLLED, M, tuple(matrices[k] for k in "ABDQR"), inverse_gamma2)
-        return M_t, (M_t, K1, K2, DMD)
+        M_t, *rest = step(UNROLLED, M, tuple(matrices[k] for k in "ABDQR"), inverse_gamma2)
+        return M_t, (M_t, *rest)
 
     _, (M, K1, K2, DMD) = jax.lax.scan(body, Q_T, varying, length=T, reverse=True)
-    return jnp.concatenate([M, Q_T[None]]), K1, K2, DMD
+    # Margins of all stages at once: matrix axes first, then stages and games.
+    margin = gamma2 + UNROLLED.least_eigenvalue(-jnp.moveaxis(DMD, 0, 2))
+    return jnp.concatenate([M, Q_T[None]]), K1, K2, margin
 
 
-def _games_last(X: np.ndarray, batch: tuple[int, ...], time: bool) -> np.ndarray:
-    """(*batch, [T], r, c) → ([T], r, c, games), with one trailing entry where all games share X."""
-    inner = X.ndim - (3 if time else 2)
-    if inner == 0:
+def _games_last(X: np.ndarray, batch: tuple[int, ...], inner: int) -> np.ndarray:
+    """(*batch, *inner) → (*inner, games), with one trailing entry where all games share X."""
+    if not batch:
+        return X
+    if X.ndim == inner:
         return X[..., None]
-    X = np.broadcast_to(X, (*batch, *X.shape[inner:])).reshape(-1, *X.shape[inner:])
-    return np.moveaxis(X, 0, -1)
+    X = np.broadcast_to(X, (*batch, *X.shape[X.ndim - inner :]))
+    return np.moveaxis(X.reshape(-1, *X.shape[len(batch) :]), 0, -1)
 
 
 def _games_first(X: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
-    return np.moveaxis(X, -1, 0).reshape(*batch, *X.shape[:-1])
+    return np.moveaxis(X, -1, 0).reshape(*batch, *X.shape[:-1]) if batch else X

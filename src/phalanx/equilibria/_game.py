@@ -45,6 +45,8 @@ class LQGame:
     @property
     def batch(self) -> tuple[int, ...]:
         """Shape of the leading batch axes, () for a single game."""
+        if self.A.ndim == 3 and self.Q_T.ndim == 2:
+            return ()
         return np.broadcast_shapes(
             *(X.shape[:-3] for X in (self.A, self.B, self.D, self.Q, self.R)), self.Q_T.shape[:-2]
         )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from phalanx._linalg._apply import apply
+from phalanx._linalg._apply import apply, dot
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array
 from phalanx.policies._base import Feedback, LinearView, MeanFieldView, Policy
@@ -52,7 +52,7 @@ class MeanFieldFeedback(Policy):
     def act(self, state: Any, view: MeanFieldView) -> Float[jax.Array, " p"]:
         """−K (x − x̄) − L x̄ at the view's stage."""
         K, L = _at(self.K, view.t, self.repeat), _at(self.L, view.t, self.repeat)
-        return -apply(K, view.x - view.x_bar) - apply(L, view.x_bar)
+        return -apply(K, view.x - view.x_bar) - dot(L, view.x_bar)
 
     def observe(self, state: Any, feedback: Feedback) -> None:
         """Nothing is learned."""

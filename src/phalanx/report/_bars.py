@@ -5,15 +5,17 @@ logarithmic, and says so, when the largest value is more than twenty times the s
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from phalanx.report import _theme as theme
 from phalanx.report._facts import Facts
 from phalanx.report._numbers import listing, number, percent, plural
+from phalanx.report._words import called
 
 LOG_FROM = 20.0
 
@@ -36,7 +38,7 @@ def level_names(facts: Facts) -> dict[str, str]:
     """What each level means, in a few words."""
     agents = "infinitely many agents" if facts.agents is None else plural(facts.agents, "agent")
     return {
-        "gamma_saddle": "a worst case exists at all",
+        "gamma_saddle": "a saddle point exists",
         "gamma_mean_field": "promise holds: infinitely many agents",
         "gamma_population": f"promise holds: {agents}, exact",
         "gamma_theorem3": f"sufficient condition, {agents} (Theorem 3)",
@@ -54,7 +56,7 @@ def _levels(facts: Facts) -> theme.Picture:
     def draw(wide: bool) -> Figure:
         fig = theme.figure(wide, 2.2, 2.9)
         axes = fig.subplots()
-        theme.frame(axes, "attenuation level γ")
+        theme.frame(axes, "attenuation level γ (smaller is stronger)")
         axes.set_xlim(min(known) - 0.25 * span, max(known) + (0.25 if wide else 0.45) * span)
         if least is not None:
             axes.axvspan(least, axes.get_xlim()[1], color=theme.ink("zone"), zorder=0)
@@ -72,7 +74,7 @@ def _levels(facts: Facts) -> theme.Picture:
                 color=theme.ink("s0" if chosen else "muted"),
                 linestyle="none",
             )
-            _beside(axes, value, place, number(value), wide)
+            _beside(axes, value, place, number(value), wide, ground=False)
         axes.xaxis.set_major_locator(MaxNLocator(6 if wide else 4))
         return fig
 
@@ -82,10 +84,15 @@ def _levels(facts: Facts) -> theme.Picture:
         if least is None
         else f" Shaded: the levels at which the promise can be kept, from {number(least)} up."
     )
+    limits = known[:-1]
+    if len(limits) > 1 and max(limits) - min(limits) <= 1e-6 * max(limits):
+        zone += (
+            " All limits coincide here, because the worst case itself binds before the noise does."
+        )
     return theme.Picture(
         "levels",
         "Attenuation levels",
-        f"How small γ can be, by what is asked.{zone} The diamond is the level of this design.",
+        f"How small γ can be, by what is asked. Below the level where a saddle point exists, nothing bounds the worst case.{zone} The diamond is this design.",
         f"Dots on a line. Least γ for which {'; '.join(parts)}.",
         draw,
     )
@@ -98,14 +105,19 @@ def _gains(facts: Facts) -> theme.Picture:
     def draw(wide: bool) -> Figure:
         fig = theme.figure(wide, 0.75 + 0.34 * len(values), 0.8 + 0.55 * len(values))
         axes = fig.subplots()
-        log = _bars(axes, facts, values, wide, bound)
-        theme.frame(axes, f"worst-case cost per unit of energy{' (log scale)' if log else ''}")
+        log = _far_apart([*values, bound])
+        _bars(axes, facts, values, wide, log, bound)
+        scale = ", log scale" if log else ""
+        promised = "" if bound is None else f"; dashed: the promise, γ² = {number(bound)}"
+        theme.frame(
+            axes, f"worst-case cost per unit of energy{scale}{promised}", 80 if wide else 46
+        )
         axes.grid(visible=False, axis="y")
         return fig
 
-    parts = [f"{row.label} {number(row.gain)}" for row in facts.rows]
+    parts = [f"{called(row.label)} {number(row.gain)}" for row in facts.rows]
     line = "" if bound is None else f" The dashed line is the promise, γ² = {number(bound)}."
-    keep = [row.label for row in facts.rows if row.keeps]
+    keep = [called(row.label) for row in facts.rows if row.keeps]
     kept = f" Within it: {listing(keep)}." if bound is not None and keep else ""
     return theme.Picture(
         "gains",
@@ -120,10 +132,11 @@ def _gains(facts: Facts) -> theme.Picture:
 
 def _costs(facts: Facts) -> theme.Picture:
     worlds = [
-        (f"cost on {facts.where}", [row.cost for row in facts.rows]),
+        (f"cost over {facts.where}", [row.cost for row in facts.rows]),
         ("cost under its own worst attack", [row.attack_cost for row in facts.rows]),
     ]
     worlds = [(name, values) for name, values in worlds if any(v is not None for v in values)]
+    log = _far_apart([value for _, values in worlds for value in values])
 
     def draw(wide: bool) -> Figure:
         count = len(facts.rows)
@@ -132,19 +145,19 @@ def _costs(facts: Facts) -> theme.Picture:
         grid = (1, len(worlds)) if wide else (len(worlds), 1)
         for place, axes in enumerate(fig.subplots(*grid, squeeze=False).ravel()):
             name, values = worlds[place]
-            log = _bars(axes, facts, values, wide, None, named=not wide or place == 0)
-            theme.frame(axes, theme.clean(name, 34) + (" (log)" if log else ""))
+            _bars(axes, facts, values, wide, log, None, named=not wide or place == 0)
+            theme.frame(axes, name + (", log scale" if log else ""), 44 if wide else 46)
             axes.grid(visible=False, axis="y")
         return fig
 
     parts = [
-        f"{name}: {listing([f'{row.label} {number(value)}' for row, value in zip(facts.rows, values, strict=True)])}"
+        f"{name}: {listing([f'{called(row.label)} {number(value)}' for row, value in zip(facts.rows, values, strict=True)])}"
         for name, values in worlds
     ]
     return theme.Picture(
         "costs",
         "Cost of each controller, day to day and under attack",
-        f"What each controller cost on {facts.where}, and what the worst attack of energy {number(facts.energy)} costs it. The first "
+        f"What each controller cost over {facts.where}, and what the worst attack of energy {number(facts.energy)} costs it. The first "
         "is how it usually goes, the second how bad it can get.",
         f"Bars. {'. '.join(parts)}.",
         draw,
@@ -186,8 +199,8 @@ def _margins(facts: Facts) -> theme.Picture:
     return theme.Picture(
         "margins",
         "Margins at every stage",
-        "How far the controller is from having no answer, stage by stage. At 1 the disturbance cannot hurt from there on; at 0 (dashed) the worst "
-        "disturbance would cost without bound.",
+        "How much of the promise is in reserve, stage by stage. At 1 a disturbance at that stage costs nothing later; at 0 (dashed) the worst "
+        "disturbance would pay without bound, and no promise could be made.",
         f"Two lines over stages. {'; '.join(parts)}.",
         draw,
     )
@@ -213,7 +226,10 @@ def _rows(axes: Axes, labels: list[str], wide: bool) -> None:
         )
 
 
-def _beside(axes: Axes, at: float, place: int, text: str, wide: bool, dodge: float = 7) -> None:
+def _beside(
+    axes: Axes, at: float, place: int, text: str, wide: bool, dodge: float = 7, ground: bool = True
+) -> None:
+    """A number to the right of what it belongs to; on its own ground where a line may cross it."""
     axes.annotate(
         text,
         (at, place),
@@ -221,67 +237,69 @@ def _beside(axes: Axes, at: float, place: int, text: str, wide: bool, dodge: flo
         textcoords="offset points",
         va="center",
         fontsize=8 if wide else 8.5,
+        bbox={"facecolor": theme.ink("page"), "edgecolor": "none", "pad": 0.6} if ground else None,
     )
+
+
+def _far_apart(values: Sequence[float | None]) -> bool:
+    """Whether only a logarithmic scale can show them all."""
+    seen = _positive(values)
+    return bool(seen) and max(seen) / min(seen) > LOG_FROM
+
+
+def _positive(values: Sequence[float | None]) -> list[float]:
+    return [v for v in values if v is not None and math.isfinite(v) and v > 0]
 
 
 def _bars(
     axes: Axes,
     facts: Facts,
-    values: list[float | None],
+    values: Sequence[float | None],
     wide: bool,
+    log: bool,
     bound: float | None,
     named: bool = True,
-) -> bool:
-    """Horizontal bars with their numbers; returns whether the scale is logarithmic."""
-    finite = [v for v in values if v is not None and math.isfinite(v) and v > 0]
-    seen = [*finite, *([bound] if bound else [])] or [1.0]
-    log = max(seen) / min(seen) > LOG_FROM
-    right = max(seen) * (max(seen) / min(seen)) ** 0.35 if log else 1.22 * max(seen)
+) -> None:
+    """Horizontal bars with their numbers, and the bound as a dashed line."""
+    seen = _positive([*values, bound]) or [1.0]
+    right = max(seen) * (3 * max(seen) / min(seen)) ** 0.25 if log else 1.25 * max(seen)
     left = min(seen) / 3 if log else 0.0
     axes.set_xscale("log" if log else "linear")
     axes.set_xlim(left, right)
     _rows(axes, [row.label for row in facts.rows] if named else [""] * len(values), wide)
+    if bound:
+        axes.axvline(
+            bound, color=theme.ink("limit"), linewidth=1.4, linestyle=(0, (4, 2)), zorder=2.5
+        )
     for place, value in enumerate(values):
         if value is None:
             _beside(axes, left, place, "no result", wide, dodge=4)
             continue
-        endless = math.isinf(value)
-        end = right if endless else value
+        end = right if math.isinf(value) else max(value, left)
         axes.barh(
             place,
-            max(end - left, 0.0),
+            end - left,
             left=left,
             height=0.56 if wide else 0.36,
             color=theme.ink(f"s{place % len(theme.DASHES)}"),
-            hatch="////" if endless else None,
-            edgecolor=theme.ink("grid") if endless else "none",
-            linewidth=0,
         )
-        if endless:
-            axes.annotate(
-                "unbounded →",
-                (right, place),
-                xytext=(-6, 11 if wide else 10),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=8,
-            )
+        if math.isinf(value):
+            _beside(axes, left, place, "unbounded →", wide, dodge=8)
         else:
-            _beside(axes, max(end, left), place, number(value), wide, dodge=4)
-    if bound:
-        axes.axvline(bound, color=theme.ink("limit"), linewidth=1.4, linestyle=(0, (4, 2)))
-        axes.annotate(
-            "γ²",
-            (bound, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 1),
-            textcoords="offset points",
-            color=theme.ink("limit"),
-            fontsize=9,
-        )
+            _beside(axes, end, place, number(value), wide, dodge=4)
     if log:
+        ticks = _log_ticks(left, right)
+        axes.set_xticks(ticks, [number(tick) for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5 if wide else 4))
-    return log
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def _log_ticks(left: float, right: float) -> list[float]:
+    """Powers of ten, and where these are few, three times them."""
+    powers = range(math.floor(math.log10(left)), math.ceil(math.log10(right)) + 1)
+    inside = [10.0**p for p in powers if left <= 10.0**p <= right]
+    if len(inside) < 3:
+        inside = [m * 10.0**p for p in powers for m in (1, 3) if left <= m * 10.0**p <= right]
+    return inside[:: -(-len(inside) // 6)]

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from phalanx.report._facts import Facts, Row
-from phalanx.report._numbers import number, percent, plural
+from phalanx.report._numbers import number, percent, plural, times
 
 # How many standard errors a Monte Carlo mean may be off before the check fails.
 SIGMAS = 3.0
@@ -68,7 +68,7 @@ def _worst_case(facts: Facts) -> Check:
     gain = facts.certified.gain
     return Check(
         name,
-        f"{number(gain)} × the energy",
+        times(gain),
         f"at most γ² = {number(facts.guarantee)}",
         gain <= facts.guarantee * (1 + 1e-9),
     )
@@ -118,7 +118,7 @@ def _saddle(facts: Facts) -> Check:
         return Check(name, "not applicable: played only in finite games", "payoff = value", None)
     return Check(
         name,
-        f"{number(payoff['payoff'])} ± {number(payoff['standard_error'], 2)}, {abs(off):.1f} standard errors from it",
+        f"{number(payoff['payoff'])} ± {number(payoff['standard_error'], 2)}, {abs(off):.1f} standard errors from V",
         f"within {SIGMAS:g} standard errors of V = {number(payoff['value'])}",
         abs(off) <= SIGMAS,
     )

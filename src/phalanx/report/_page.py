@@ -16,7 +16,7 @@ from phalanx._record import Record
 from phalanx.report import _bars, _paths, _tables, _theme, _words
 from phalanx.report._checks import Check, checks
 from phalanx.report._facts import Facts, read
-from phalanx.report._numbers import number, plural
+from phalanx.report._numbers import number, plural, times
 
 PAGE_FILE, FIGURES = "report.html", "figures"
 
@@ -101,6 +101,7 @@ def _html(material: _Material) -> str:
         kind=kind,
         badge=escape(badge),
         verdict=escape(_words.verdict(facts, failed)),
+        caveat=_paragraphs([_words.caveat(facts)], "caveat"),
         tiles=_tiles(material),
         contents="\n".join(f'<li><a href="#{id}">{escape(t)}</a></li>' for id, t, _ in sections),
         sections="\n".join(
@@ -128,8 +129,8 @@ def _tiles(material: _Material) -> str:
     held = sum(bool(check.holds) for check in applied)
     tiles = [
         ("level γ", "∞" if facts.gamma is None else number(facts.gamma)),
-        ("promise γ²", "none" if facts.guarantee is None else f"{number(facts.guarantee)} ×"),
-        ("exact worst case", number(own.gain) + (" ×" if facts.guarantee else "")),
+        ("promise γ²", "none" if facts.guarantee is None else times(facts.guarantee)),
+        ("exact worst case", times(own.gain)),
         (f"cost, {facts.where}", number(own.cost)),
         ("checks that hold", f"{held} of {len(applied)}"),
     ]
@@ -143,7 +144,7 @@ def _what(material: _Material) -> str:
     simulated = (
         f"It was designed for infinitely many agents and simulated with {facts.simulated:,}."
         if facts.agents is None
-        else f"It was designed for {plural(facts.agents, 'agent')} and simulated with {facts.simulated:,}."
+        else f"It was designed for {plural(facts.agents, 'agent')} and simulated with all of them."
     )
     horizon = (
         "The game has no end: one set of gains for all time."
@@ -190,7 +191,7 @@ def _comparison(material: _Material) -> str:
     parts = [
         _paragraphs([_words.price(facts), _words.keepers(facts), *_words.failures(facts)]),
         _tables.comparison(facts),
-        _paragraphs([f"Key state: mean {facts.key_name}."], "note"),
+        _paragraphs([_reading(facts)], "note"),
         material.figure("gains"),
         material.figure("costs"),
         _details("Who the controllers are", f"<dl>{notes}</dl>" if notes else ""),
@@ -198,12 +199,32 @@ def _comparison(material: _Material) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _reading(facts: Facts) -> str:
+    text = f"Worst case: cost per unit of disturbance energy. Cost, RMS (root mean square) and peak: over {facts.where}. Key state: mean {facts.key_name}."
+    if facts.limited:
+        text += " Outside limits: share of the time, counting every agent, for the state that is out most often."
+    return text
+
+
 def _world_title(facts: Facts) -> str:
     return "A simulated run" if facts.world is None else "On recorded data"
 
 
 def _world(material: _Material) -> str:
-    return "\n".join(part for name in ("recorded", "fleet") if (part := material.figure(name)))
+    facts = material.facts
+    figures = [part for name in ("recorded", "fleet") if (part := material.figure(name))]
+    if not figures:
+        return ""
+    title = "" if facts.world is None else str(facts.world.get("title") or "")
+    intro = f"{_words.capital(title)}." if title else ""
+    limits = _words.limits(facts, f"Over {facts.where}", facts.certified.recorded)
+    run = facts.certified.recorded or {}
+    calm = (
+        ""
+        if run.get("disturbance_energy")
+        else "No disturbance was given here: the fleet meets process noise, or its initial state, alone."
+    )
+    return "\n".join([_paragraphs([intro, calm, limits]), *figures])
 
 
 def _attack(material: _Material) -> str:
@@ -214,7 +235,9 @@ def _attack(material: _Material) -> str:
         "For each controller the worst disturbance of a given energy can be computed exactly. Here each meets its own: nothing that nature or "
         "an opponent could do with that energy costs it more."
     )
-    return f"{_paragraphs([text, *_words.limits(material.facts)])}\n{figure}"
+    facts = material.facts
+    limits = _words.limits(facts, "Under its own worst attack", facts.certified.attack)
+    return f"{_paragraphs([text, limits])}\n{figure}"
 
 
 def _checks(material: _Material) -> str:
@@ -222,7 +245,7 @@ def _checks(material: _Material) -> str:
     parts = [
         _paragraphs(
             [
-                f"A proof is only as good as its computation, so each number was reached twice. {_words.checked(material.checks)}"
+                f"A proof is only as good as its computation, so what was computed is held against what was measured. {_words.checked(material.checks)}"
             ]
         ),
         _tables.check_list(material.checks),

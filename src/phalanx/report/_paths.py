@@ -13,7 +13,7 @@ from phalanx.report import _theme as theme
 from phalanx.report._facts import Facts
 from phalanx.report._numbers import listing, number, percent, plural
 from phalanx.report._time import TimeAxis, time_axis
-from phalanx.report._words import worst_outside
+from phalanx.report._words import called, worst_outside
 
 # A controller this many times farther out than the certified one gets a panel of its own.
 FAR = 2.5
@@ -42,32 +42,20 @@ def _recorded(facts: Facts) -> theme.Picture:
 
     def draw(wide: bool) -> Figure:
         axis = time_axis(facts.clock, paths.shape[1], wide)
-        groups = [near, keys] if len(near) < len(keys) else [keys]
-        heights = [2.0] * len(groups) + [1.1] * bool(signal.shape[1])
-        fig = theme.figure(wide, 0.9 + 0.85 * sum(heights))
-        panels = fig.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
-            :, 0
-        ]
-        for panel, group in zip(panels, groups, strict=False):
-            close = len(groups) == 2 and group is near
-            what = "close up: mean" if close else "all: mean" if len(groups) == 2 else "mean"
-            theme.frame(panel, f"{what} {facts.key_name}")
-            lines = _lines(facts, panel, axis, keys, paths, group)
-            _limits(facts, panel, facts.key)
-        if signal.shape[1]:
-            theme.frame(panels[-1], _signal_title(facts))
-            _signals(panels[-1], axis, signal)
-        theme.legend(fig, lines, [_label(facts, key) for key in keys], wide)
-        axis.put(panels[-1])
-        panels[-1].set_xlabel(axis.label)
+        fig, lowest = _over_time(facts, wide, axis, keys, paths, 1.1 if signal.shape[1] else 0)
+        if lowest is not None:
+            theme.frame(lowest, _signal_title(facts), 90 if wide else 50)
+            _signals(lowest, axis, signal)
         return fig
 
-    peaks = [f"{_label(facts, key)} {number(_peak(facts, key, 'recorded'))}" for key in keys]
+    peaks = [
+        f"{called(_label(facts, key))} {number(_peak(facts, key, 'recorded'))}" for key in keys
+    ]
     below = "; below, the disturbance that all of them met" if signal.shape[1] else ""
     return theme.Picture(
         "recorded",
-        f"The mean of {facts.key_name} on {facts.where}",
-        f"Mean {facts.key_name} over {_simulated(facts)}, on {facts.where}{below}. Closer to 0 is better."
+        f"The mean of {facts.key_name} over {facts.where}",
+        f"Mean {facts.key_name} of {_simulated(facts)} over {facts.where}{below}. Closer to 0 is better.{_anew(facts)}"
         + (
             " Upper panel: those close to the certified controller. Middle panel: everyone, on another scale."
             if len(near) < len(keys)
@@ -90,7 +78,7 @@ def _fleet(facts: Facts) -> theme.Picture:
         axis = time_axis(facts.clock, len(mean), wide)
         fig = theme.figure(wide, 2.9)
         axes = fig.subplots()
-        theme.frame(axes, name)
+        theme.frame(axes, name, 90 if wide else 50)
         colour = theme.ink("s0")
         at, edges = _thin(axis.at, [low, mean - spread, mean + spread, high])
         outer = axes.fill_between(at, edges[0], edges[3], color=colour, alpha=0.16, linewidth=0)
@@ -98,7 +86,7 @@ def _fleet(facts: Facts) -> theme.Picture:
         (middle,) = axes.plot(axis.at, mean, color=colour, linewidth=1.8)
         handles, labels = (
             [middle, inner, outer],
-            ["mean", "± standard deviation", "least to largest"],
+            ["mean", "± standard deviation", "smallest to largest"],
         )
         if (limit := _limits(facts, axes, state)) is not None:
             handles.append(limit)
@@ -111,16 +99,16 @@ def _fleet(facts: Facts) -> theme.Picture:
     outside = worst_outside(facts, facts.certified.recorded)
     share = (facts.certified.recorded or {}).get("outside_limits")
     limited = (
-        f" Outside the limits: {percent(share[state])} of the time, over all agents."
+        f" Outside the limits: {percent(share[state])} of the time, counting every agent."
         if share and outside is not None
         else ""
     )
     return theme.Picture(
         "fleet",
         f"The whole fleet under the certified controller: {name}",
-        f"{name} of {_simulated(facts)} under {facts.certified.label}, on {facts.where}: the mean, one standard "
+        f"{_simulated(facts)} under the certified controller, over {facts.where}. Shown of {name}: the mean, one standard "
         f"deviation to either side, and the extremes.{limited}",
-        f"A line with two bands. The mean runs from {number(mean.min())} to {number(mean.max())}, single agents from {number(low.min())} to "
+        f"A line with two bands over {plural(len(mean), 'round')}. The mean runs from {number(mean.min())} to {number(mean.max())}, single agents from {number(low.min())} to "
         f"{number(high.max())}; the standard deviation over agents is {number(spread.mean(), 3)} on average.{limited}",
         draw,
     )
@@ -131,41 +119,27 @@ def _attack(facts: Facts) -> theme.Picture:
     signals = facts.paths["attack_d_bar"][:, :, :1]
     signs = np.where(signals.sum(axis=(1, 2)) < 0, -1.0, 1.0)
     paths = facts.paths["attack_x_bar"][:, :, facts.key] * signs[:, None]
-    signals = signals[:, :, 0] * signs[:, None]
-    near = _near(facts, keys, paths)
+    # An attack through differences leaves the mean at rest, up to rounding that is not worth drawing.
+    moved = np.array([_through(facts, key) == "mean" for key in keys])[:, None]
+    paths = np.where(moved, paths, 0.0)
+    signals = np.where(moved, signals[:, :, 0] * signs[:, None], 0.0)
 
     def draw(wide: bool) -> Figure:
         axis = time_axis(facts.clock, paths.shape[1], wide, dated=False)
-        groups = [near, keys] if len(near) < len(keys) else [keys]
-        heights = [2.0] * len(groups) + [1.4] * bool(signals.any())
-        fig = theme.figure(wide, 0.9 + 0.85 * sum(heights))
-        panels = fig.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
-            :, 0
-        ]
-        for panel, group in zip(panels, groups, strict=False):
-            close = len(groups) == 2 and group is near
-            what = "close up: mean" if close else "all: mean" if len(groups) == 2 else "mean"
-            theme.frame(panel, f"{what} {facts.key_name}")
-            lines = _lines(facts, panel, axis, keys, paths, group)
-            _limits(facts, panel, facts.key)
-        if signals.any():
+        fig, lowest = _over_time(facts, wide, axis, keys, paths, 1.4 if signals.any() else 0)
+        if lowest is not None:
             title = facts.disturbances[0] if facts.disturbances else "disturbance"
-            theme.frame(panels[-1], f"attack: {title}")
+            theme.frame(lowest, f"attack: {title}", 90 if wide else 50)
             rounds = TimeAxis(axis.at[: signals.shape[1]], "", [])
-            _lines(facts, panels[-1], rounds, keys, signals, keys)
-        theme.legend(fig, lines, [_label(facts, key) for key in keys], wide)
-        axis.put(panels[-1])
-        panels[-1].set_xlabel(axis.label)
+            _lines(facts, lowest, rounds, keys, signals, keys)
         return fig
 
     costs = [
-        f"{row.label} {number(row.attack_cost)}" for row in facts.rows if row.attack is not None
-    ]
-    split = [
-        row.label
+        f"{called(row.label)} {number(row.attack_cost)}"
         for row in facts.rows
-        if row.attack is not None and row.attack["through"] == "deviation"
+        if row.attack is not None
     ]
+    split = [called(_label(facts, key)) for key in keys if _through(facts, key) == "deviation"]
     apart = (
         f" The worst attack on {listing(split)} sets one half of the agents against the other: the mean stays at rest, and its line is flat."
         if split
@@ -181,9 +155,42 @@ def _attack(facts: Facts) -> theme.Picture:
     )
 
 
+def _over_time(
+    facts: Facts,
+    wide: bool,
+    axis: TimeAxis,
+    keys: list[str],
+    paths: np.ndarray,
+    below: float,
+) -> tuple[Figure, Axes | None]:
+    """The mean key state of everyone, the close ones once more by themselves, and room below.
+
+    Returns the figure and its lowest panel, of relative height `below`, empty; None at height 0.
+    """
+    near = _near(facts, keys, paths)
+    groups = [(near, "close up: "), (keys, "all: ")] if len(near) < len(keys) else [(keys, "")]
+    heights = [2.0] * len(groups) + ([below] if below else [])
+    fig = theme.figure(wide, 0.9 + 0.85 * sum(heights))
+    grid = fig.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    panels, lines = list(grid[:, 0]), []
+    for panel, (group, what) in zip(panels, groups, strict=False):
+        theme.frame(panel, f"{what}mean {facts.key_name}", 90 if wide else 50)
+        lines = _lines(facts, panel, axis, keys, paths, group)
+        _limits(facts, panel, facts.key)
+    theme.legend(fig, lines, [_label(facts, key) for key in keys], wide)
+    axis.put(panels[-1])
+    panels[-1].set_xlabel(axis.label)
+    return fig, panels[-1] if below else None
+
+
 def _label(facts: Facts, key: str) -> str:
     row = facts.row(key)
     return key if row is None else row.label
+
+
+def _through(facts: Facts, key: str) -> str:
+    row = facts.row(key)
+    return "mean" if row is None or row.attack is None else str(row.attack["through"])
 
 
 def _index(facts: Facts, key: str) -> int:
@@ -194,6 +201,12 @@ def _index(facts: Facts, key: str) -> int:
 def _certified_at(facts: Facts, name: str) -> int | None:
     keys = facts.labels(name)
     return keys.index(facts.certified.key) if facts.certified.key in keys else None
+
+
+def _anew(facts: Facts) -> str:
+    if facts.episodes < 2 or facts.horizon is None:
+        return ""
+    return f" The game, and with it the gains of each stage, starts anew every {plural(int(facts.horizon), 'round')}, which can show as kinks."
 
 
 def _simulated(facts: Facts) -> str:
@@ -234,7 +247,12 @@ def _lines(
         look = theme.line(index)
         every = (min(index * step // 5, points - 1), step)
         lines += axes.plot(
-            axis.at[:points], paths[place], **look, markevery=every, zorder=3 - 0.1 * index
+            axis.at[:points],
+            paths[place],
+            **look,
+            markevery=every,
+            zorder=3 - 0.1 * index,
+            clip_on=False,
         )
     return lines
 

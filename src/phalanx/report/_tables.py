@@ -9,7 +9,7 @@ from typing import Any
 
 from phalanx.report._checks import Check, errors_off
 from phalanx.report._facts import Facts, Row
-from phalanx.report._numbers import MISSING, number, percent, plural
+from phalanx.report._numbers import MISSING, number, percent, plural, times
 from phalanx.report._words import worst_outside
 
 # A matrix with more rows or columns is cut; the record has it all.
@@ -20,7 +20,9 @@ def table(caption: str, head: list[str], rows: list[list[str]], kind: str = "num
     """A table of escaped cells, whose first column names its row.
 
     Args:
-        caption: what it shows, as text. head: header cells, as text. rows: cells, already HTML.
+        caption: what it shows, as text.
+        head: header cells, as text.
+        rows: cells, already HTML.
         kind: "numbers" sets all but the first column right, "words" leaves them.
     """
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
@@ -47,16 +49,17 @@ def mark(
 def comparison(facts: Facts) -> str:
     """Controllers against everything that was measured."""
     outside = bool(facts.limited)
-    head = ["controller", "worst case, exact", "keeps the promise?", "cost, " + facts.where]
-    head += ["typical size of key state (RMS)", "largest", "cost of worst attack"]
-    head += ["outside limits", "… under attack"] if outside else []
+    cost = "cost, simulated" if facts.world is None else "cost, recorded"
+    head = ["controller", "worst case, exact", "keeps the promise?", cost]
+    head += ["key state, RMS", "key state, peak", "cost, worst attack"]
+    head += ["outside limits", "the same, attacked"] if outside else []
     rows = []
     for row in facts.rows:
         share = "" if not facts.guarantee else f" ({percent(row.gain / facts.guarantee)} of γ²)"
         keeps = None if facts.guarantee is None else row.keeps
         cells = [
             _named(row),
-            _times(row.gain),
+            times(row.gain),
             mark(keeps, (f"yes{share}", "no", MISSING)),
             number(row.cost),
             number(_of(row.recorded, "rms_mean", facts.key)),
@@ -179,11 +182,6 @@ def parameters(facts: Facts) -> str:
 def _named(row: Row) -> str:
     failure = "" if not row.failure else " <small>no complete result</small>"
     return f"{escape(row.label)}{failure}"
-
-
-def _times(gain: float) -> str:
-    text = number(gain)
-    return text if text == "unbounded" else f"{text} ×"
 
 
 def _of(world: dict[str, Any] | None, name: str, index: int) -> float | None:

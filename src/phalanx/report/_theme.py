@@ -112,7 +112,8 @@ def legend(fig: Figure, handles: list[Any], labels: list[str], wide: bool) -> No
     # A leading underscore would hide a label.
     shown = [clean(label, 40) for label in labels]
     shown = [f"\u200b{label}" if label.startswith("_") else label for label in shown]
-    columns = 3 if wide else 2 if max(map(len, shown), default=0) < 20 else 1
+    row = sum(len(label) + 8 for label in shown) <= 100
+    columns = (len(shown) if row else 3) if wide else 2 if max(map(len, shown)) < 20 else 1
     fig.legend(
         handles, shown, loc="outside upper left", ncols=columns, frameon=False, handlelength=3.2
     )
@@ -141,7 +142,7 @@ def css() -> str:
 @contextmanager
 def _style() -> Iterator[None]:
     """Our settings and nobody else's, so that the same record gives the same bytes everywhere."""
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": "phalanx",
         "text.parse_math": False,
@@ -162,7 +163,7 @@ def _style() -> Iterator[None]:
         "figure.facecolor": "none",
         "axes.facecolor": "none",
     }
-    defaults = {
+    defaults: dict[Any, Any] = {
         key: value
         for key, value in matplotlib.rcParamsDefault.items()
         if not key.startswith(("backend", "date.epoch"))

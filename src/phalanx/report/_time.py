@@ -5,7 +5,7 @@ the same figure everywhere.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from phalanx.report._facts import Clock
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HOUR_STEPS = (1, 2, 3, 6, 12)
 
 
@@ -44,7 +44,9 @@ def time_axis(clock: Clock, rounds: int, wide: bool, dated: bool = True) -> Time
     """The axis of so many rounds.
 
     Args:
-        clock: of the record. rounds: how many. wide: whether there is room for long labels.
+        clock: of the record.
+        rounds: how many.
+        wide: whether there is room for long labels.
         dated: whether the rounds are those of the recorded calendar.
     """
     at = np.arange(rounds, dtype=float)
@@ -68,7 +70,7 @@ def time_axis(clock: Clock, rounds: int, wide: bool, dated: bool = True) -> Time
     return TimeAxis(at, f"{start.day} {_MONTHS[start.month - 1]} {start.year}", ticks)
 
 
-def _day(start, hours: float, weekday: bool) -> str:
+def _day(start: datetime, hours: float, weekday: bool) -> str:
     day = start + timedelta(hours=float(hours))
     text = f"{day.day} {_MONTHS[day.month - 1]}"
     return f"{_DAYS[day.weekday()]} {text}" if weekday else text

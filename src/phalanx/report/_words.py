@@ -6,12 +6,13 @@ tone is that of a careful engineer speaking to the person who pays. All of it is
 escapes it.
 """
 
-import math
+import re
 from datetime import timedelta
+from typing import Any
 
 from phalanx.report._checks import Check
 from phalanx.report._facts import Facts, Row
-from phalanx.report._numbers import against, listing, number, percent, plural
+from phalanx.report._numbers import against, listing, number, percent, plural, times
 
 # The least difference in cost that is worth a word.
 ALIKE = 5e-4
@@ -41,7 +42,7 @@ def verdict(facts: Facts, failed: int) -> str:
     level = f"(γ = {number(facts.gamma)})"
     if not facts.viable:
         return (
-            f"Without noise, what disturbs this {facts.fleet} can cost at most {number(facts.guarantee)} × its energy, plus a share "
+            f"Without noise, what disturbs this {facts.fleet} can cost at most {times(facts.guarantee)} its energy, plus a share "
             f"of the initial state {level}. With noise, that is not promised: {_budget(facts)}."
         )
     trouble = (
@@ -51,21 +52,17 @@ def verdict(facts: Facts, failed: int) -> str:
     )
     return (
         f"Whatever disturbs this {facts.fleet}, even an opponent who knows the controller, its expected cost stays below "
-        f"{number(facts.guarantee)} × the energy of what disturbs it {level}; {_worst_cases(facts)}.{trouble}"
+        f"{times(facts.guarantee)} the energy of what disturbs it {level}; {_worst_cases(facts)}.{trouble}"
     )
 
 
 def _worst_cases(facts: Facts) -> str:
     """The exact worst cases side by side."""
-    own = f"the exact worst case is {_gain(facts.certified.gain)}"
+    own = f"the exact worst case is {times(facts.certified.gain)}"
     if not facts.others:
         return own
-    rest = [f"{_gain(row.gain)} for {row.label}" for row in facts.others]
+    rest = [f"{times(row.gain)} for {called(row.label)}" for row in facts.others]
     return f"{own}, against {listing(rest)}"
-
-
-def _gain(gain: float) -> str:
-    return f"{number(gain)} ×" if math.isfinite(gain) else "unbounded"
 
 
 def _budget(facts: Facts) -> str:
@@ -88,7 +85,7 @@ def promise(facts: Facts) -> list[str]:
     out = [
         f"Read γ² = {number(facts.guarantee)} as an exchange rate. The energy of a disturbance is the sum of its squares over time, per "
         "agent; the cost is the weighted sum of squares of everything that should stay small. Whatever energy the world, or an opponent, "
-        f"puts in, the fleet's cost rises by at most {number(facts.guarantee)} for every unit of it. A smaller γ is a stronger promise."
+        f"puts in, the fleet's expected cost stays within {number(facts.guarantee)} for every unit of it, noise included. A smaller γ is a stronger promise."
     ]
     least = facts.levels["gamma_population"]
     who = "the mean-field limit" if facts.agents is None else plural(facts.agents, "agent")
@@ -99,7 +96,7 @@ def promise(facts: Facts) -> list[str]:
     elif least > 0 and facts.gamma is not None and facts.gamma >= least:
         out.append(
             f"The chosen γ = {number(facts.gamma)} lies {percent(facts.gamma / least - 1)} above {number(least)}, the smallest for which "
-            f"any controller of {who} could make this promise. The step in between keeps the gains moderate."
+            f"any controller of {who} could make this promise. At that level itself there would be nothing to spare."
         )
     elif least > 0:
         out.append(
@@ -147,90 +144,118 @@ def keepers(facts: Facts) -> str:
     if facts.guarantee is None or not facts.others:
         return ""
     bound = number(facts.guarantee)
-    also = [f"{row.label} ({_gain(row.gain)})" for row in facts.others if row.keeps]
-    broken = [f"{row.label} ({_gain(row.gain)})" for row in facts.others if not row.keeps]
+    also = [f"{called(row.label)} ({times(row.gain)})" for row in facts.others if row.keeps]
+    broken = [f"{called(row.label)} ({times(row.gain)})" for row in facts.others if not row.keeps]
     out = []
     if also:
-        verb = "also stays" if len(also) == 1 else "also stay"
+        verb = "stays" if len(also) == 1 else "stay"
         out.append(
-            f"In the worst case {listing(also)} {verb} below γ² = {bound}, without having been designed for it."
+            f"In the worst case {listing(also)} also {verb} within γ² = {bound}, without having been designed for it."
+        )
+    lower = [
+        called(row.label) for row in facts.others if row.gain < facts.certified.gain * (1 - ALIKE)
+    ]
+    if lower:
+        verb = "has" if len(lower) == 1 else "have"
+        out.append(
+            f"{capital(listing(lower))} {verb} a lower worst case than the certified controller."
         )
     if broken:
         verb = "breaks" if len(broken) == 1 else "break"
-        out.append(f"{_capital(listing(broken))} {verb} the promise of γ² = {bound}.")
+        out.append(f"{capital(listing(broken))} {verb} the promise of γ² = {bound}.")
     return " ".join(out)
 
 
 def price(facts: Facts) -> str:
     """What the promise costs on the recorded world: who was cheaper there, and what they risk."""
     own = facts.certified
+    over = f"Over {facts.where} the certified controller"
     if own.cost is None:
-        return f"The certified controller has no result on {facts.where}."
-    compared = [row for row in facts.others if row.cost is not None]
+        return f"{over} has no result."
+    cost = {row.key: row.cost for row in facts.others if row.cost is not None}
+    compared = sorted((row for row in facts.others if row.key in cost), key=lambda r: cost[r.key])
     if not compared:
-        return f"On {facts.where} the certified controller cost {number(own.cost)}."
-    cheaper = [row for row in compared if _less(row.cost, own.cost)]
+        return f"{over} cost {number(own.cost)}."
+    cheaper = [row for row in compared if cost[row.key] < own.cost - ALIKE * abs(own.cost)]
     if not cheaper:
-        best = min(compared, key=lambda row: row.cost or 0.0)
-        if not _less(own.cost, best.cost):
-            return f"On {facts.where} {best.label} cost as much as the certified controller, {number(own.cost)}."
+        best, least = compared[0], cost[compared[0].key]
+        if least <= own.cost + ALIKE * abs(own.cost):
+            return f"{over} cost {number(own.cost)}, and {called(best.label)} as much: nobody was cheaper."
         return (
-            f"On {facts.where} the certified controller was also the cheapest: {number(own.cost)}. "
-            f"Next comes {best.label} at {number(best.cost)}, {against(best.cost or 0.0, own.cost)}."
+            f"{over} was also the cheapest: {number(own.cost)}. "
+            f"Next comes {called(best.label)} at {number(least)}, {against(least, own.cost)}."
         )
-    cheaper.sort(key=lambda row: row.cost or 0.0)
     names = [
-        f"{row.label} was cheaper at {number(row.cost)} ({against(row.cost or 0.0, own.cost)})"
+        f"{called(row.label)} {number(cost[row.key])} ({against(cost[row.key], own.cost)})"
         for row in cheaper
     ]
-    text = f"On {facts.where} the certified controller cost {number(own.cost)}; {listing(names)}. That difference is the price of the promise."
-    risks = [_risk(row, own) for row in cheaper]
-    return f"{text} {' '.join(risk for risk in risks if risk)}".strip()
+    text = f"{over} cost {number(own.cost)}. Cheaper there: {listing(names)}."
+    return f"{text} {_bought(facts, cheaper)} {_risk(cheaper, own)}".strip()
 
 
-def _risk(row: Row, own: Row) -> str:
-    if row.attack_cost is None or own.attack_cost is None:
+def _bought(facts: Facts, cheaper: list[Row]) -> str:
+    """What the higher cost bought, which is not always the promise itself."""
+    if facts.guarantee is None:
         return ""
+    kept = [row for row in cheaper if row.keeps]
+    if not kept:
+        return "The difference is the price of the promise, which they do not keep."
+    names = listing([called(row.label) for row in kept])
+    keep = f"Of these, {names} {'keeps' if len(kept) == 1 else 'keep'} the promise too"
+    if any(row.gain <= facts.certified.gain for row in kept):
+        return f"{keep}, with a worst case no higher: here the certified design is not worth its price."
+    worst = listing([times(row.gain) for row in kept])
     return (
-        f"Under its own worst attack {row.label} costs {_than(row.attack_cost, own.attack_cost)}."
+        f"{keep}; next to {'it' if len(kept) == 1 else 'them'} the certified design buys only a lower worst case, "
+        f"{times(facts.certified.gain)} instead of {worst}."
     )
 
 
-def _than(value: float, reference: float) -> str:
-    words = against(value, reference)
-    link = "as" if words == "the same" or words.endswith("as much") else "than"
-    return f"{words} {link} the certified controller under its own"
+def _risk(cheaper: list[Row], own: Row) -> str:
+    """What the cheaper ones pay under attack."""
+    if own.attack_cost is None:
+        return ""
+    costs = [
+        f"{called(row.label)} {against(row.attack_cost, own.attack_cost)}"
+        for row in cheaper
+        if row.attack_cost is not None
+    ]
+    if not costs:
+        return ""
+    return f"Each under its own worst attack, compared with the certified controller under its own, pays: {listing(costs)}."
 
 
-def _less(value: float | None, reference: float | None) -> bool:
-    if value is None or reference is None:
-        return False
-    return value < reference - ALIKE * abs(reference)
-
-
-def limits(facts: Facts) -> list[str]:
+def limits(facts: Facts, where: str, world: dict[str, Any] | None) -> str:
     """How often the certified controller leaves the limits that the linear model does not know."""
-    out = []
-    worlds = ((facts.where, facts.certified.recorded), ("its worst attack", facts.certified.attack))
-    for where, world in worlds:
-        shares = world and world.get("outside_limits")
-        if not shares:
-            continue
-        left = [(facts.states[i], shares[i]) for i in facts.limited if shares[i]]
-        if not left:
-            out.append(f"On {where} the certified controller stays within all limits.")
-            continue
-        parts = [f"{name} in {percent(share)}" for name, share in left]
-        out.append(
-            f"On {where} the certified controller leaves the limits ({listing(parts)} of the time, over all agents). The linear model does "
-            "not know them, so there the real fleet would do something else than computed."
-        )
-    return out
+    shares = None if world is None else world.get("outside_limits")
+    if not shares or not facts.limited:
+        return ""
+    left = [(facts.states[i], shares[i]) for i in facts.limited if shares[i]]
+    if not left:
+        return f"{where} the certified controller stays within all limits."
+    parts = [f"{bare(name)} {percent(share)} of the time" for name, share in left]
+    return (
+        f"{where} the certified controller leaves the limits: {listing(parts)}, counting every agent. The linear model does not know "
+        "limits; beyond them the real fleet would do something else than computed."
+    )
 
 
-def worst_outside(facts: Facts, world: dict | None) -> float | None:
+def caveat(facts: Facts) -> str:
+    """What the verdict must not hide: how far the model is left behind."""
+    worlds = {
+        f"over {facts.where}": facts.certified.recorded,
+        "under its own worst attack": facts.certified.attack,
+    }
+    shares = {where: worst_outside(facts, world) for where, world in worlds.items()}
+    left = [f"{percent(share)} of the time {where}" for where, share in shares.items() if share]
+    if not left:
+        return ""
+    return f"The promise is about the linear model. The simulated fleet is outside the stated limits, which the model does not know, {listing(left)}."
+
+
+def worst_outside(facts: Facts, world: dict[str, Any] | None) -> float | None:
     """The largest share over the states that have limits."""
-    shares = world and world.get("outside_limits")
+    shares = None if world is None else world.get("outside_limits")
     if not shares or not facts.limited:
         return None
     return max(shares[i] or 0.0 for i in facts.limited)
@@ -252,5 +277,21 @@ def checked(found: list[Check]) -> str:
     return text + (f"; {rest} {'does' if rest == 1 else 'do'} not apply here." if rest else ".")
 
 
-def _capital(text: str) -> str:
+def called(label: str) -> str:
+    """A label inside a sentence; quoted where its own commas would confuse."""
+    return f"“{label}”" if "," in label else label
+
+
+def bare(name: str) -> str:
+    """A label without its unit.
+
+    Example:
+        >>> bare("stored energy (kWh)")
+        'stored energy'
+    """
+    return re.sub(r"\s*\([^()]*\)$", "", name) or name
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from phalanx import _random
-from phalanx._linalg._apply import apply
+from phalanx._linalg._apply import apply, dot
 from phalanx.disturbances import PopulationView
 from phalanx.policies import Feedback, MeanFieldView
 
@@ -60,7 +60,7 @@ class Totals(NamedTuple):
 def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.Array):
     """(totals, first and last states (m, N), records stacked over rounds) of one run. One scan."""
     N = static.n_agents
-    start_key, initial_key, own_key, key = jax.random.split(key, 4)
+    start_key, initial_key, noise_key, key = jax.random.split(key, 4)
     x0 = _draw(inputs, N, initial_key) if inputs.x0 is None else inputs.x0
     q = (inputs.constant | inputs.varying)["D"].shape[-1]
     policy_state = jax.vmap(lambda _: policy.init(), out_axes=-1)(jnp.zeros(N))
@@ -68,20 +68,24 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
     zero = jnp.zeros((), x0.dtype)
     totals = Totals(zero, zero, zero, jnp.zeros(x0.shape[0], x0.dtype))
 
-    def draw_own(t: jax.Array) -> jax.Array | None:
-        """Normals for ω of stage t. They are drawn a stage ahead and carried: XLA would otherwise fuse the draw into
-        each of its readers, and draw the same numbers three times."""
-        if "Sigma" not in static.noisy:
-            return None
-        return _random.normal(jax.random.fold_in(own_key, t), x0.shape, x0.dtype)
+    def draw(t: jax.Array) -> dict:
+        # Normals for ω of stage t. They are drawn a stage ahead and carried: XLA would otherwise
+        # fuse the draw into each of its readers, and draw the same numbers once for each of them.
+        own_key, common_key = jax.random.split(jax.random.fold_in(noise_key, t))
+        shapes = {"Sigma": (own_key, x0.shape), "Sigma_bar": (common_key, (len(x0), 1))}
+        return {
+            name: _random.normal(key, shape, x0.dtype)
+            for name, (key, shape) in shapes.items()
+            if name in static.noisy
+        }
 
     def stage(carry, now):
-        x, draw, policy_state, disturbance_state, totals = carry
+        x, drawn, policy_state, disturbance_state, totals = carry
         matrices = {**inputs.constant, **now["matrices"]}
         t = now["t"]
         x_bar = x.mean(axis=1)
         y = x - x_bar[:, None]
-        draw_key, common_key = jax.random.split(jax.random.fold_in(key, t))
+        draw_key = jax.random.fold_in(key, t)
 
         u = jax.vmap(
             lambda state, own: policy.act(state, MeanFieldView(t, own, x_bar)),
@@ -92,7 +96,7 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         v = u - u_bar[:, None]
 
         x_next = apply(matrices["A"], x) + apply(matrices["B"], u)
-        shared = apply(matrices["A_bar"], x_bar) + apply(matrices["B_bar"], u_bar)
+        shared = dot(matrices["A_bar"], x_bar) + dot(matrices["B_bar"], u_bar)
         d = None
         if disturbance is not None:
             disturbance_state, d = disturbance.sample(
@@ -100,20 +104,17 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             )
             d_bar = d.mean(axis=1)
             x_next = x_next + apply(matrices["D"], d)
-            shared = shared + apply(matrices["D_bar"], d_bar)
+            shared = shared + dot(matrices["D_bar"], d_bar)
             energy = _mean_square(d - d_bar[:, None]) + d_bar @ d_bar
         else:
             d_bar, energy = jnp.zeros(q, x.dtype), zero
         noise_energy = zero
         if "Sigma" in static.noisy:
-            noise = apply(inputs.roots["Sigma"], draw)
+            noise = apply(inputs.roots["Sigma"], drawn["Sigma"])
             x_next = x_next + noise
             noise_energy = noise_energy + _mean_square(noise)
         if "Sigma_bar" in static.noisy:
-            common = (
-                inputs.roots["Sigma_bar"]
-                @ _random.normal(common_key, (x.shape[0], 1), x.dtype)[:, 0]
-            )
+            common = dot(inputs.roots["Sigma_bar"], drawn["Sigma_bar"])[:, 0]
             shared = shared + common
             noise_energy = noise_energy + common @ common
         x_next = x_next + shared[:, None]
@@ -161,10 +162,10 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         if static.record == "states":
             full = jnp.zeros((q, N), x.dtype) if d is None else jnp.broadcast_to(d, (q, N))
             record |= {"x": x, "u": u, "d": full}
-        return (x_next, draw_own(t + 1), policy_state, disturbance_state, totals), record
+        return (x_next, draw(t + 1), policy_state, disturbance_state, totals), record
 
     first = inputs.first_round + jnp.arange(static.rounds)
-    carry = (x0, draw_own(inputs.first_round), policy_state, disturbance_state, totals)
+    carry = (x0, draw(inputs.first_round), policy_state, disturbance_state, totals)
     (x, _, _, _, totals), records = jax.lax.scan(
         stage, carry, {"t": first, "matrices": inputs.varying}
     )
