@@ -1,5 +1,7 @@
 # Sphinx settings: Markdown pages (MyST), the API from docstrings, formulas by MathJax, furo's look.
 
+import re
+
 import phalanx
 
 project = "phalanx"
@@ -24,8 +26,6 @@ myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # an attribute told in a class's docstring is not told again as a member
@@ -35,3 +35,18 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = "phalanx"
+napoleon_attr_annotations = False  # jaxtyping's "*T m m" is a shape, not emphasis
+autodoc_typehints = "none"  # shapes are told in the docstrings' own words
+
+
+def _plain_text_marks(app, what, name, obj, options, lines):
+    """Read docstrings as they are written: `code` in single backticks, and |d| as a norm."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            line = re.sub(r"(?<![`:])`([^`]+)`(?!`)", r"``\1``", line)
+            parts = re.split(r"(``[^`]*``)", line)
+            lines[i] = "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in parts)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", _plain_text_marks, priority=100)

@@ -34,13 +34,6 @@ def test_dir_lists_every_public_name():
     assert set(phalanx.__all__) <= set(dir(phalanx))
 
 
-def test_star_import_gives_every_public_name():
-    listed = python(
-        "from phalanx import *; import phalanx; print(set(phalanx.__all__) - set(dir()))"
-    )
-    assert listed.strip() == "set()"
-
-
 def test_no_public_name_is_also_a_module():
     """A function named like a folder is replaced by it as soon as anything imports from the folder."""
     clashes = python(

@@ -5,9 +5,14 @@ the names that need it.
 """
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from phalanx import _jax_guard
+
 __version__ = "0.1.0"
+
+_jax_guard.check(version("jax"), version("jaxlib"))
 
 _HOME = {
     "phalanx.systems": ("LinearSystem", "MeanFieldNoise", "MeanFieldSystem"),

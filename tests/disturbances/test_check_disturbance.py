@@ -71,8 +71,9 @@ class Plain(Disturbance):
         return d, d
 
 
-class Mute(Plain):
-    sample = None
+class Mute:
+    def init(self, key, size, n_agents):
+        return None
 
 
 class AgentsFirst(Plain):

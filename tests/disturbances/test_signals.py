@@ -121,12 +121,12 @@ def test_common_gaussian_draws_have_the_stated_covariance():
 
 
 def test_gaussian_draws_are_normal():
-    d = sampled(Gaussian(4.0), 1, 1, 50_000)
+    d = sampled(Gaussian(4.0), 1, 1, 20_000)
     assert stats.kstest(d.ravel() / 2, "norm").pvalue > P_VALUE
 
 
 def test_gaussian_draws_forget_the_round_before():
-    d = sampled(Gaussian(1.0), 2, 1, 50_000)
+    d = sampled(Gaussian(1.0), 2, 1, 20_000)
     assert_uncorrelated(d[0], d[1])
 
 
@@ -147,7 +147,7 @@ def test_what_is_no_covariance_is_refused(covariance):
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_ball_is_filled_evenly_along_the_radius(size):
     """Kolmogorov-Smirnov: (|d|/r)^q is uniform, whatever the dimension q."""
-    d = sampled(UniformBall(3.0), 1, size, 50_000)
+    d = sampled(UniformBall(3.0), 1, size, 20_000)
     share = (np.linalg.norm(d[0], axis=-1) / 3.0) ** size
     assert share.max() <= 1
     assert stats.kstest(share, "uniform").pvalue > P_VALUE
@@ -155,7 +155,7 @@ def test_the_ball_is_filled_evenly_along_the_radius(size):
 
 def test_the_ball_is_filled_evenly_around_the_centre():
     """Kolmogorov-Smirnov on the angle."""
-    d = sampled(UniformBall(3.0), 1, 2, 50_000)[0]
+    d = sampled(UniformBall(3.0), 1, 2, 20_000)[0]
     turn = np.arctan2(d[:, 1], d[:, 0]) / (2 * np.pi) + 0.5
     assert stats.kstest(turn, "uniform").pvalue > P_VALUE
 
@@ -193,7 +193,7 @@ def test_what_is_no_period_is_refused(period):
 
 def test_a_walks_increments_are_independent_normals():
     """Kolmogorov-Smirnov on the increments, z-test on neighbouring ones; the walk starts at 0."""
-    d = sampled(RandomWalk([0.5, 2.0], scope="idiosyncratic"), 4, 2, 10_000)
+    d = sampled(RandomWalk([0.5, 2.0], scope="idiosyncratic"), 4, 2, 20_000)
     increments = np.diff(d, axis=0, prepend=0) / [0.5, 2.0]
     assert stats.kstest(increments.ravel(), "norm").pvalue > P_VALUE
     assert_uncorrelated(increments[:-1], increments[1:])
@@ -227,7 +227,7 @@ def test_a_common_step_has_the_sign_it_was_given():
 
 def test_own_steps_have_fair_signs():
     """Binomial test on the signs of 10 000 agents."""
-    d = sampled(Step(1.0, scope="idiosyncratic"), 2, 1, 10_000)[0].ravel()
+    d = sampled(Step(1.0, scope="idiosyncratic"), 2, 1, 20_000)[0].ravel()
     np.testing.assert_array_equal(np.abs(d), 1)
     assert stats.binomtest(int((d > 0).sum()), d.size).pvalue > P_VALUE
 

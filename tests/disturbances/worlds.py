@@ -39,7 +39,7 @@ def in_many_worlds(disturbance, worlds, size, n_agents) -> np.ndarray:
 
     with jax.enable_x64(True):
         disturbance = jax.tree.map(jnp.asarray, disturbance)
-        return np.array(jax.vmap(first)(jax.random.split(jax.random.key(0), worlds)))
+        return np.array(jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), worlds)))
 
 
 def view(t, n_agents):

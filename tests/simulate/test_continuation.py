@@ -71,7 +71,7 @@ def test_a_wave_goes_on_in_its_phase():
 
 def test_the_same_key_goes_on_with_the_same_noise():
     """Draws depend on the key and the round, not on when the run began."""
-    noise = px.MeanFieldNoise(0.1, 0.2)
+    noise = px.MeanFieldNoise(Sigma=0.1)
     whole, (_, second) = (
         simulate(CONSTANT, None, noise=noise),
         in_halves(CONSTANT, None, noise=noise),

@@ -47,14 +47,13 @@ class Probe(Policy):
 
 def probe(system, control_size, **settings):
     probe = Probe({"control_size": control_size})
-    px.simulate(system, probe, px.Gaussian(0.1), rounds=T, **settings)
+    px.simulate(system, probe, px.Step(0.1), rounds=T, **settings)
     return probe.paper
 
 
 @pytest.fixture(scope="module")
 def paper():
-    noise = px.MeanFieldNoise(0.1, 0.1, 1.0, 1.0)
-    return probe(SYSTEM, p, costs=COST, n_agents=N, noise=noise, record="states")
+    return probe(SYSTEM, p, costs=COST, n_agents=N, x0=X0, record="states")
 
 
 def test_before_it_acts_an_agent_is_shown_the_stage_its_state_and_the_mean(paper):

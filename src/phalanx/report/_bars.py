@@ -18,6 +18,9 @@ from phalanx.report._numbers import listing, number, percent, plural
 from phalanx.report._words import called
 
 LOG_FROM = 20.0
+TICKS = 5  # at most, on a logarithmic axis
+# What a text stands on where a line may cross it.
+_GROUND = {"facecolor": theme.ink("page"), "edgecolor": "none", "pad": 0.6}
 
 
 def pictures(facts: Facts) -> dict[str, theme.Picture]:
@@ -26,7 +29,7 @@ def pictures(facts: Facts) -> dict[str, theme.Picture]:
     if facts.gamma is not None:
         found["levels"] = _levels(facts)
     found["gains"] = _gains(facts)
-    if any(row.cost is not None or row.attack_cost is not None for row in facts.rows):
+    if any(row.cost or row.attack_cost for row in facts.rows):
         found["costs"] = _costs(facts)
     margins = [name for name in ("margin_deviation", "margin_mean") if name in facts.paths]
     if margins and facts.guarantee is not None:
@@ -135,7 +138,7 @@ def _costs(facts: Facts) -> theme.Picture:
         (f"cost over {facts.where}", [row.cost for row in facts.rows]),
         ("cost under its own worst attack", [row.attack_cost for row in facts.rows]),
     ]
-    worlds = [(name, values) for name, values in worlds if any(v is not None for v in values)]
+    worlds = [(name, values) for name, values in worlds if any(values)]
     log = _far_apart([value for _, values in worlds for value in values])
 
     def draw(wide: bool) -> Figure:
@@ -201,12 +204,12 @@ def _margins(facts: Facts) -> theme.Picture:
         "Margins at every stage",
         "How much of the promise is in reserve, stage by stage. At 1 a disturbance at that stage costs nothing later; at 0 (dashed) the worst "
         "disturbance would pay without bound, and no promise could be made.",
-        f"Two lines over stages. {'; '.join(parts)}.",
+        f"One line for each half of the game, over stages. {'; '.join(parts)}.",
         draw,
     )
 
 
-def _rows(axes: Axes, labels: list[str], wide: bool) -> None:
+def _rows(axes: Axes, labels: list[str], wide: bool, ground: bool = False) -> None:
     """Named rows from the top down; the names stand beside the axis, or above each row on a phone."""
     axes.set_ylim(len(labels) - 0.5, -0.6 if wide else -0.85)
     axes.spines["left"].set_visible(False)
@@ -223,6 +226,7 @@ def _rows(axes: Axes, labels: list[str], wide: bool) -> None:
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=8,
+            bbox=_GROUND if ground else None,
         )
 
 
@@ -237,7 +241,7 @@ def _beside(
         textcoords="offset points",
         va="center",
         fontsize=8 if wide else 8.5,
-        bbox={"facecolor": theme.ink("page"), "edgecolor": "none", "pad": 0.6} if ground else None,
+        bbox=_GROUND if ground else None,
     )
 
 
@@ -266,7 +270,9 @@ def _bars(
     left = min(seen) / 3 if log else 0.0
     axes.set_xscale("log" if log else "linear")
     axes.set_xlim(left, right)
-    _rows(axes, [row.label for row in facts.rows] if named else [""] * len(values), wide)
+    _rows(
+        axes, [row.label for row in facts.rows] if named else [""] * len(values), wide, bool(bound)
+    )
     if bound:
         axes.axvline(
             bound, color=theme.ink("limit"), linewidth=1.4, linestyle=(0, (4, 2)), zorder=2.5
@@ -302,4 +308,4 @@ def _log_ticks(left: float, right: float) -> list[float]:
     inside = [10.0**p for p in powers if left <= 10.0**p <= right]
     if len(inside) < 3:
         inside = [m * 10.0**p for p in powers for m in (1, 3) if left <= m * 10.0**p <= right]
-    return inside[:: -(-len(inside) // 6)]
+    return inside[:: -(-len(inside) // TICKS)]

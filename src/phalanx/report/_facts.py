@@ -148,6 +148,11 @@ class Facts:
         return [i for i, (low, high) in both if low is not None or high is not None]
 
     @property
+    def noiseless(self) -> bool:
+        """Whether no γ can be viable, because no process noise is there to pay for the initial state."""
+        return not self.viable and self.levels["gamma_population"] is None
+
+    @property
     def episodes(self) -> int:
         """How many episodes the recorded world has."""
         return 1 if self.world is None else int(self.world["episodes"])

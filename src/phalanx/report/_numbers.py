@@ -16,8 +16,8 @@ def number(value: float | None, digits: int = 4) -> str:
     r"""`value` with so many significant digits.
 
     Example:
-        >>> number(1093.77), number(-0.096611), number(2.5e9), number(None), number(100.0)
-        ('1,094', '−0.09661', '2.5\xa0×\xa010⁹', '–', '100')
+        >>> number(1093.77), number(-0.096611), number(2.5e9), number(1e-6), number(None)
+        ('1,094', '−0.09661', '2.5\xa0×\xa010⁹', '10⁻⁶', '–')
     """
     if value is None or math.isnan(value):
         return MISSING
@@ -27,7 +27,9 @@ def number(value: float | None, digits: int = 4) -> str:
     size = abs(rounded)
     if size != 0 and not 1e-4 <= size < 1e7:
         mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
-        text = f"{float(mantissa):g}{GLUE}×{GLUE}10{str(int(exponent)).translate(_RAISED)}"
+        power = f"10{str(int(exponent)).translate(_RAISED)}"
+        alone = float(mantissa) == 1
+        text = power if alone else f"{float(mantissa):g}{GLUE}×{GLUE}{power}"
     elif size >= 10 ** (digits - 1):
         text = f"{value:,.0f}"
     else:

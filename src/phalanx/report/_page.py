@@ -142,9 +142,9 @@ def _tiles(material: _Material) -> str:
 def _what(material: _Material) -> str:
     facts = material.facts
     simulated = (
-        f"It was designed for infinitely many agents and simulated with {facts.simulated:,}."
+        f"The controller was designed for infinitely many agents and simulated with {facts.simulated:,}."
         if facts.agents is None
-        else f"It was designed for {plural(facts.agents, 'agent')} and simulated with all of them."
+        else f"The controller was designed for {plural(facts.agents, 'agent')}, and that many were simulated."
     )
     horizon = (
         "The game has no end: one set of gains for all time."

@@ -57,7 +57,7 @@ def _recorded(facts: Facts) -> theme.Picture:
         f"The mean of {facts.key_name} over {facts.where}",
         f"Mean {facts.key_name} of {_simulated(facts)} over {facts.where}{below}. Closer to 0 is better.{_anew(facts)}"
         + (
-            " Upper panel: those close to the certified controller. Middle panel: everyone, on another scale."
+            " First panel: those close to the certified controller. Second: everyone, on another scale."
             if len(near) < len(keys)
             else ""
         ),

@@ -60,7 +60,7 @@ def comparison(facts: Facts) -> str:
         cells = [
             _named(row),
             times(row.gain),
-            mark(keeps, (f"yes{share}", "no", MISSING)),
+            mark(keeps, (f"yes{share}", "no", "not asked")),
             number(row.cost),
             number(_of(row.recorded, "rms_mean", facts.key)),
             number(_of(row.recorded, "peak_mean", facts.key)),

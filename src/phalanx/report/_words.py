@@ -28,6 +28,12 @@ def status(facts: Facts, failed: int) -> tuple[str, str]:
     """A class for the badge, and its words."""
     if facts.guarantee is None:
         return "open", "No promise asked for"
+    if facts.noiseless:
+        return (
+            ("bad", f"Certified from rest, but {plural(failed, 'check')} failed")
+            if failed
+            else ("good", "Certified from rest")
+        )
     if not facts.viable:
         return "open", "Not certified against noise"
     if failed:
@@ -40,16 +46,21 @@ def verdict(facts: Facts, failed: int) -> str:
     if facts.guarantee is None:
         return f"At γ = ∞ nothing is promised about this {facts.fleet}; {_worst_cases(facts)}."
     level = f"(γ = {number(facts.gamma)})"
-    if not facts.viable:
-        return (
-            f"Without noise, what disturbs this {facts.fleet} can cost at most {times(facts.guarantee)} its energy, plus a share "
-            f"of the initial state {level}. With noise, that is not promised: {_budget(facts)}."
-        )
     trouble = (
         f" But {plural(failed, 'check')} below did not come out as computed: read them before trusting this page."
         if failed
         else ""
     )
+    if facts.noiseless:
+        return (
+            f"Whatever disturbs this {facts.fleet}, even an opponent who knows the controller, its cost stays below {times(facts.guarantee)} "
+            f"the energy of what disturbs it, plus a share of the initial state {level}; {_worst_cases(facts)}.{trouble}"
+        )
+    if not facts.viable:
+        return (
+            f"Without noise, what disturbs this {facts.fleet} can cost at most {times(facts.guarantee)} its energy, plus a share "
+            f"of the initial state {level}. With noise, that is not promised: {_budget(facts)}.{trouble}"
+        )
     return (
         f"Whatever disturbs this {facts.fleet}, even an opponent who knows the controller, its expected cost stays below "
         f"{times(facts.guarantee)} the energy of what disturbs it {level}; {_worst_cases(facts)}.{trouble}"
@@ -80,28 +91,33 @@ def promise(facts: Facts) -> list[str]:
     if facts.guarantee is None:
         return [
             "The level γ limits how strongly disturbances may show in the cost. Here it is infinite: the controller is the best one "
-            "against noise alone, and nothing limits what an opponent can do."
+            "against noise alone, and its exact worst case below is whatever it happens to be."
         ]
+    kept = (
+        f"the fleet's expected cost stays within {number(facts.guarantee)} for every unit of it, noise included"
+        if facts.viable
+        else f"the fleet's cost rises by at most {number(facts.guarantee)} for every unit of it as long as there is no noise"
+    )
     out = [
         f"Read γ² = {number(facts.guarantee)} as an exchange rate. The energy of a disturbance is the sum of its squares over time, per "
         "agent; the cost is the weighted sum of squares of everything that should stay small. Whatever energy the world, or an opponent, "
-        f"puts in, the fleet's expected cost stays within {number(facts.guarantee)} for every unit of it, noise included. A smaller γ is a stronger promise."
+        f"puts in, {kept}. A smaller γ is a stronger promise."
     ]
     least = facts.levels["gamma_population"]
     who = "the mean-field limit" if facts.agents is None else plural(facts.agents, "agent")
     if least is None:
         out.append(
-            f"For {who} no γ, however large, covers the initial state by noise, because there is no noise to weigh it against."
+            "What the initial state costs comes on top: with no process noise to weigh it against, no γ, however large, can cover it."
         )
     elif least > 0 and facts.gamma is not None and facts.gamma >= least:
         out.append(
             f"The chosen γ = {number(facts.gamma)} lies {percent(facts.gamma / least - 1)} above {number(least)}, the smallest for which "
-            f"any controller of {who} could make this promise. At that level itself there would be nothing to spare."
+            f"any controller could make this promise to {who}. At that level itself there would be nothing to spare."
         )
     elif least > 0:
         out.append(
-            f"The chosen γ = {number(facts.gamma)} lies below {number(least)}, the smallest for which any controller of {who} could make "
-            "this promise when there is noise."
+            f"The chosen γ = {number(facts.gamma)} lies below {number(least)}, the smallest for which any controller could make this promise to "
+            f"{who} with noise."
         )
     return out
 
@@ -109,18 +125,20 @@ def promise(facts: Facts) -> list[str]:
 def binds(facts: Facts) -> str:
     """What binds, where, and by how much."""
     what = _BINDS.get(facts.binding, facts.binding)
-    if not facts.viable and facts.guarantee is not None:
+    if not facts.viable and not facts.noiseless and facts.guarantee is not None:
         return f"What fails is {what}: {_budget(facts)}."
     level = facts.levels["gamma_population"] or facts.levels["gamma_saddle"]
     if not level:
         return "Nothing binds: the disturbance reaches no cost, so every level can be kept."
+    if facts.noiseless:
+        what = "the worst-case game itself"
     text = f"What would break first if more were asked: {what}{_at_stage(facts)}. It breaks at γ = {number(level)}."
     if facts.margin is not None and facts.guarantee is not None:
         text += (
             f" At the chosen γ the least margin is {number(facts.margin)}, {percent(facts.margin / facts.guarantee)} of γ²; "
             "at 0 there would be no answer left to the worst disturbance."
         )
-    if facts.slack is not None:
+    if facts.slack is not None and facts.slack > 0:
         text += f" The noise budget has {number(facts.slack)} to spare."
     return text
 
@@ -190,7 +208,7 @@ def price(facts: Facts) -> str:
         for row in cheaper
     ]
     text = f"{over} cost {number(own.cost)}. Cheaper there: {listing(names)}."
-    return f"{text} {_bought(facts, cheaper)} {_risk(cheaper, own)}".strip()
+    return " ".join(part for part in (text, _bought(facts, cheaper), _risk(cheaper, own)) if part)
 
 
 def _bought(facts: Facts, cheaper: list[Row]) -> str:
@@ -203,7 +221,7 @@ def _bought(facts: Facts, cheaper: list[Row]) -> str:
     names = listing([called(row.label) for row in kept])
     keep = f"Of these, {names} {'keeps' if len(kept) == 1 else 'keep'} the promise too"
     if any(row.gain <= facts.certified.gain for row in kept):
-        return f"{keep}, with a worst case no higher: here the certified design is not worth its price."
+        return f"{keep}, with a worst case no higher: here the certified design does not pay."
     worst = listing([times(row.gain) for row in kept])
     return (
         f"{keep}; next to {'it' if len(kept) == 1 else 'them'} the certified design buys only a lower worst case, "
@@ -242,6 +260,8 @@ def limits(facts: Facts, where: str, world: dict[str, Any] | None) -> str:
 
 def caveat(facts: Facts) -> str:
     """What the verdict must not hide: how far the model is left behind."""
+    if facts.certified.failure:
+        return f"The certified controller could not be simulated in every world: {facts.certified.failure}"
     worlds = {
         f"over {facts.where}": facts.certified.recorded,
         "under its own worst attack": facts.certified.attack,
