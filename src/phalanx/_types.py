@@ -35,13 +35,18 @@ def array(name: str, value: MatrixLike) -> np.ndarray:
         dtype('float64')
     """
     try:
-        out = np.array(value, dtype=np.float64)
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "biuf":  # text, complex numbers, dates
+            raise TypeError
+        out = np.array(raw, dtype=np.float64)
     except (ValueError, TypeError) as error:
         if _is_ragged(value):
             raise InputError(
                 f"{name} is ragged: its rows differ in length; give every row the same number of entries."
             ) from error
-        raise InputError(f"{name} must hold numbers only, but it is {_short(value)}.") from error
+        raise InputError(
+            f"{name} must hold real numbers only, but it is {_short(value)}."
+        ) from error
     if not np.all(np.isfinite(out)):
         where = np.argwhere(~np.isfinite(out))[0]
         at = "" if out.ndim == 0 else f" at index {tuple(int(i) for i in where)}"
@@ -64,7 +69,9 @@ def matrix(name: str, value: MatrixLike, rows: int, columns: int) -> Matrix:
         out = out * np.eye(rows, columns)
     if out.ndim not in (2, 3, 4) or out.shape[-2:] != (rows, columns):
         hint = ""
-        if out.ndim == 1 and out.size == rows * columns:
+        if out.ndim == 1 and out.size == rows:
+            hint = f"; for a single column write one row per entry, as np.reshape({name}, (-1, 1)) does"
+        elif out.ndim == 1 and out.size == rows * columns:
             hint = f"; write it as a matrix, for example np.reshape({name}, ({rows}, {columns}))"
         elif out.ndim >= 2 and out.shape[-2:] == (columns, rows):
             hint = "; it looks transposed"
@@ -103,7 +110,7 @@ def horizon(name: str, value: Any) -> float:
     number = _real(name, value, "a positive whole number, or inf")
     if np.isposinf(number):
         return float("inf")
-    if number != int(number) or number < 1:
+    if number < 1 or number != int(number):
         raise InputError(
             f"{name} must be a positive whole number of stages, or inf for the stationary game, but it is {value!r}."
         )
@@ -115,7 +122,7 @@ def agents(name: str, value: Any) -> float:
     number = _real(name, value, "a positive whole number, or inf")
     if np.isposinf(number):
         return float("inf")
-    if number != int(number) or number < 1:
+    if number < 1 or number != int(number):
         raise InputError(
             f"{name} must be at least 1 and whole, or inf for the mean-field limit, but it is {value!r}."
         )
@@ -125,7 +132,10 @@ def agents(name: str, value: Any) -> float:
 def attenuation(name: str, value: Any) -> Float[np.ndarray, "*batch"]:
     """An attenuation level γ > 0 (infinity allowed: the LQR limit), or a batch of them."""
     try:
-        out = np.array(value, dtype=np.float64)
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "iuf":
+            raise TypeError
+        out = np.array(raw, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise InputError(f"{name} must be a positive number, but it is {_short(value)}.") from error
     if out.ndim > 1 or np.isnan(out).any() or (out <= 0).any():
@@ -137,7 +147,8 @@ def attenuation(name: str, value: Any) -> Float[np.ndarray, "*batch"]:
 
 def same_time_axis(named: Sequence[tuple[str, np.ndarray]]) -> int | None:
     """The common length of the time axes of the arrays, None when none varies in time."""
-    lengths = {n: a.shape[-3] for n, a in named if a.ndim >= 3 and a.shape[-3] != 1}
+    # In a batch every array has a time axis, of length 1 where it is constant.
+    lengths = {n: a.shape[-3] for n, a in named if a.ndim == 3 or (a.ndim == 4 and a.shape[1] != 1)}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{n} has {length}" for n, length in lengths.items())
         raise InputError(

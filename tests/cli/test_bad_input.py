@@ -143,10 +143,12 @@ CHANGES: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "horizon a word": ({"game.horizon": '"ten"'}, ["horizon", "'ten'"]),
     "horizon a truth value": ({"game.horizon": "true"}, ["horizon", "True"]),
     "horizon NaN": ({"game.horizon": "nan"}, ["horizon", "nan"]),
+    "horizon minus infinity": ({"game.horizon": "-inf"}, ["horizon", "-inf"]),
     "horizon a list": ({"game.horizon": "[3]"}, ["horizon", "[3]"]),
     "agents 0": ({"game.agents": "0"}, ["agents", "at least 1", "0"]),
     "agents negative": ({"game.agents": "-1"}, ["agents", "-1"]),
     "agents fractional": ({"game.agents": "2.5"}, ["agents", "whole", "2.5"]),
+    "agents minus infinity": ({"game.agents": "-inf"}, ["agents", "-inf"]),
     "agents a word": ({"game.agents": '"many"'}, ["agents", "'many'"]),
     "gamma 0": ({"game.gamma": "0"}, ["gamma", "positive", "0"]),
     "gamma negative": ({"game.gamma": "-1.5"}, ["gamma", "positive", "-1.5"]),
@@ -306,19 +308,14 @@ def test_a_scenario_with_something_wrong(phalanx, toml, files, untouched, comman
     assert_refused(answer, "bad.toml: ", *words)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"game.horizon": "-inf"},
-        {"game.agents": "-inf"},
-        {"system.A": f"[[1{'0' * 400}, 0], [0, 1]]"},
-        {"game.horizon": f"1{'0' * 400}"},
-    ],
-    ids=["horizon -inf", "agents -inf", "an entry of 400 digits", "a horizon of 400 digits"],
-)
-@pytest.mark.xfail(reason="_types lets OverflowError out: an internal error instead of a sentence")
-def test_numbers_beyond_floating_point(phalanx, toml, untouched, changes):
-    assert_refused(phalanx("design", toml(changes)), next(iter(changes)).partition(".")[2])
+def test_an_entry_of_four_hundred_digits(phalanx, toml, untouched):
+    path = toml({"system.A": f"[[1{'0' * 400}, 0], [0, 1]]"})
+    assert_refused(phalanx("design", path), "A must")
+
+
+@pytest.mark.xfail(reason="_types.horizon lets an OverflowError out: an internal error")
+def test_a_horizon_of_four_hundred_digits(phalanx, toml, untouched):
+    assert_refused(phalanx("design", toml({"game.horizon": f"1{'0' * 400}"})), "horizon")
 
 
 # --- scenarios that cannot be read -------------------------------------------------------------

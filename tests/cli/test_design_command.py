@@ -347,6 +347,30 @@ def test_one_agent_does_not_need_the_deviation_game(phalanx, toml):
     assert np.shape(found["L1"]) == (3, 1, 2)
 
 
+def test_one_agent_does_not_need_a_deviation_that_can_be_stabilised(phalanx, toml):
+    path = toml(
+        {
+            "system.A": "[[1.5, 0.0], [0.0, 0.5]]",
+            "system.A_bar": "[[-1.0, 0.0], [0.0, 0.0]]",
+            "system.B": "[[0.0], [1.0]]",
+            "game.horizon": "inf",
+            "game.gamma": '"auto"',
+        }
+    )
+    answer = phalanx("design", path, "--agents", 1, "--json")
+    assert answer.code == 0
+    assert answer.object["viable"]
+
+
+@pytest.mark.xfail(reason="certify squares a Python float: OverflowError, an internal error")
+@pytest.mark.parametrize("horizon", ["3", "inf"])
+def test_an_enormous_gamma_is_the_lqr_limit(phalanx, toml, horizon):
+    answer = phalanx("design", toml({"game.horizon": horizon}), "--gamma", "1e160", "--json")
+    assert answer.code == 0
+    limit = phalanx("design", toml({"game.horizon": horizon}), "--gamma", "inf", "--json")
+    np.testing.assert_allclose(answer.object["K1"], limit.object["K1"], rtol=1e-12)
+
+
 # --- words for people, the saved design, the list of worlds ------------------------------------
 
 

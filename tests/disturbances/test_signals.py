@@ -3,6 +3,7 @@
 Statistical claims use fixed keys and state their test; each is passed at p > 1e-3.
 """
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
@@ -52,7 +53,8 @@ def assert_covariance(samples: np.ndarray, covariance: np.ndarray) -> None:
 @every_signal
 @pytest.mark.parametrize(("scope", "columns"), [("idiosyncratic", N), ("common", 1), ("both", N)])
 def test_what_is_common_is_never_copied_out(make, scope, columns):
-    assert sampled(make(scope), 1, q, N).shape == (1, columns, q)
+    drawn = jax.eval_shape(lambda: in_many_worlds(make(scope), 1, q, N))
+    assert drawn.shape == (1, columns, q)
 
 
 @every_signal
@@ -84,7 +86,7 @@ def test_both_is_a_common_and_an_own_signal(make):
 
 def test_both_parts_are_of_the_stated_size():
     """cov(d^i) = 2Σ, cov(d^i, d^j) = Σ."""
-    d = in_many_worlds(Gaussian(COVARIANCE, scope="both"), 20_000, q, 2)
+    d = np.array(in_many_worlds(Gaussian(COVARIANCE, scope="both"), 20_000, q, 2))
     joint = np.block([[2 * COVARIANCE, COVARIANCE], [COVARIANCE, 2 * COVARIANCE]])
     assert_covariance(d.reshape(-1, 2 * q), joint)
 
@@ -96,9 +98,8 @@ def test_another_key_draws_another_signal(make):
 
 
 @every_signal
-@pytest.mark.parametrize("scope", ["idiosyncratic", "common", "both"])
-def test_one_key_draws_one_signal(make, scope):
-    first, second = (sampled(make(scope), 2, q, N, key=3) for _ in range(2))
+def test_one_key_draws_one_signal(make):
+    first, second = (sampled(make("both"), 2, q, N, key=3) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -116,7 +117,7 @@ def test_own_gaussian_draws_have_the_stated_covariance():
 
 
 def test_common_gaussian_draws_have_the_stated_covariance():
-    d = in_many_worlds(Gaussian(COVARIANCE, scope="common"), 20_000, q, 5)
+    d = np.array(in_many_worlds(Gaussian(COVARIANCE, scope="common"), 20_000, q, 5))
     assert_covariance(d[:, 0], COVARIANCE)
 
 

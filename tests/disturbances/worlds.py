@@ -29,7 +29,7 @@ def sampled(disturbance, rounds, size, n_agents, key=0) -> np.ndarray:
         return np.array(drawn)
 
 
-def in_many_worlds(disturbance, worlds, size, n_agents) -> np.ndarray:
+def in_many_worlds(disturbance, worlds, size, n_agents) -> jax.Array:
     """The first round of independent worlds: (worlds, n_agents or 1, size)."""
 
     def first(key):
@@ -39,7 +39,7 @@ def in_many_worlds(disturbance, worlds, size, n_agents) -> np.ndarray:
 
     with jax.enable_x64(True):
         disturbance = jax.tree.map(jnp.asarray, disturbance)
-        return np.array(jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), worlds)))
+        return jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), worlds))
 
 
 def view(t, n_agents):

@@ -19,7 +19,7 @@ def play(
     x = np.zeros((N, s.state_size)) if x0 is None else np.array(x0, float)
     pick = [by_stage(X, T) for X in (s.A, s.A_bar, s.B, s.B_bar, s.D, s.D_bar)]
     weights = [by_stage(X, T) for X in (c.Q, c.Q_bar, c.R, c.R_bar)]
-    K, L = rounds_of(K, T), rounds_of(L, T)
+    gains = list(zip(rounds_of(K, T), rounds_of(L, T), strict=True))
     cost = energy = 0.0
 
     def form(own: np.ndarray, X: np.ndarray, mean: np.ndarray, X_bar: np.ndarray) -> float:
@@ -30,7 +30,8 @@ def play(
         A, A_bar, B, B_bar, D, D_bar = (X[t] for X in pick)
         Q, Q_bar, R, R_bar = (X[t] for X in weights)
         x_bar = x.mean(axis=0)
-        u = np.array([-K[t] @ (own - x_bar) - L[t] @ x_bar for own in x])
+        K_t, L_t = gains[t]
+        u = np.array([-K_t @ (own - x_bar) - L_t @ x_bar for own in x])
         u_bar, d_bar = u.mean(axis=0), d[t].mean(axis=0)
         cost += form(x, Q, x_bar, Q_bar) + form(u, R, u_bar, R_bar)
         energy += sum((v - d_bar) @ (v - d_bar) for v in d[t]) / N + d_bar @ d_bar
@@ -56,12 +57,12 @@ def cost_matrix(game: px.RobustGame, K: np.ndarray, L: np.ndarray, N: int) -> tu
     """(H, E) with J = dᵀHd and energy dᵀEd, for all disturbances of all N agents in one vector."""
     whole: Half = stack(game, N)[0]
     T, q = len(whole.A), len(whole.E)
-    K, L = rounds_of(K, T), rounds_of(L, T)
+    gains = list(zip(rounds_of(K, T), rounds_of(L, T), strict=True))
     n = len(whole.Q_T)
     response = np.zeros((n, T * q))  # x_t as a matrix of (d_0 … d_{T−1})
     H = np.zeros((T * q, T * q))
     for t in range(T):
-        gain = stacked_gain(K[t], L[t], N)
+        gain = stacked_gain(*gains[t], N)
         H += response.T @ (whole.Q[t] + gain.T @ whole.R[t] @ gain) @ response
         response = (whole.A[t] - whole.B[t] @ gain) @ response
         response[:, t * q : (t + 1) * q] += whole.D[t]

@@ -61,8 +61,9 @@ def _lapack_least(S: np.ndarray) -> np.ndarray:
     if S.shape[-1] == 1:
         return S[..., 0, 0]
     if S.shape[-1] == 2:  # in closed form: a LAPACK call per matrix would cost fifty times as much
-        mean, half = (S[..., 0, 0] + S[..., 1, 1]) / 2, (S[..., 0, 0] - S[..., 1, 1]) / 2
-        least = mean - np.hypot(half, S[..., 0, 1])
+        with np.errstate(invalid="ignore"):
+            mean, half = (S[..., 0, 0] + S[..., 1, 1]) / 2, (S[..., 0, 0] - S[..., 1, 1]) / 2
+            least = mean - np.hypot(half, S[..., 0, 1])
         return np.where(np.isfinite(least), least, -np.inf)
     finite = np.asarray(np.isfinite(S).all(axis=(-1, -2)))
     safe = np.where(finite[..., None, None], S, 0.0)

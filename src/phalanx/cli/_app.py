@@ -130,7 +130,7 @@ def run(
     level, count = _gamma(gamma, world), _agents(agents)
     precision = "float32" if float32 else "float64"
     folder = Path("runs") / world.name if out is None else out
-    with progress(json, steps=12) as advance:
+    with progress(json, steps=13) as advance:
         fleet.certified(world, level, count)  # nothing is written for a question without an answer
         writable_folder(folder)
         record = fleet.run(world, level, count, seed, precision, advance)

@@ -87,9 +87,10 @@ class Huber(eqx.Module):
             array("weight", weight),
             array("control_weight", control_weight),
         )
-        if self.width <= 0 or self.weight < 0 or self.control_weight < 0:
+        sizes = self.width.ndim + self.weight.ndim + self.control_weight.ndim
+        if sizes or self.width <= 0 or self.weight < 0 or self.control_weight < 0:
             raise InputError(
-                f"width must be positive and the weights not negative, but they are {width}, {weight} and {control_weight}."
+                f"width must be one positive number and the weights one number each, not negative, but they are {width}, {weight} and {control_weight}."
             )
 
     def __call__(
@@ -141,11 +142,13 @@ class LinearStage(eqx.Module):
 
 def _weight(name: str, value: MatrixLike) -> np.ndarray:
     out = array(name, value)
-    return (
-        symmetric(name, out, 1)[0, 0].copy()
-        if out.ndim == 0
-        else symmetric(name, out, out.shape[-1])
-    )
+    if out.ndim == 0:
+        return symmetric(name, out, 1)[0, 0].copy()
+    if out.ndim != 2:
+        raise InputError(
+            f"{name} has shape {out.shape} and must be one matrix, or a scalar: scalar times identity."
+        )
+    return symmetric(name, out, out.shape[-1])
 
 
 def _form(weight: np.ndarray | jax.Array, x: jax.Array) -> jax.Array:

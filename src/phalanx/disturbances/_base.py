@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from phalanx._outcome import InputError
+
 Scope = Literal["idiosyncratic", "common", "both"]
 SCOPES = ("idiosyncratic", "common", "both")
 
@@ -64,8 +66,8 @@ class Signal(Disturbance):
     scope: eqx.AbstractVar[Scope]
 
     @abc.abstractmethod
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
-        """State of `copies` independent signals of `size` entries."""
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
+        """State of `copies` independent signals of `size` entries; `common` if it is the one all share."""
 
     @abc.abstractmethod
     def signal(
@@ -77,8 +79,8 @@ class Signal(Disturbance):
         """States of the idiosyncratic and the common signals that the scope asks for."""
         own, common = jax.random.split(key)
         return (
-            self.start(own, size, n_agents) if self.scope != "common" else None,
-            self.start(common, size, 1) if self.scope != "idiosyncratic" else None,
+            self.start(own, size, n_agents, False) if self.scope != "common" else None,
+            self.start(common, size, 1, True) if self.scope != "idiosyncratic" else None,
         )
 
     def sample(
@@ -111,21 +113,21 @@ class Sum(Disturbance):
     parts: tuple[Disturbance, ...]
 
     def __init__(self, *parts: Disturbance):
+        if not parts:
+            raise InputError("Sum needs at least one disturbance.")
         self.parts = parts
 
     def init(self, key: jax.Array, size: int, n_agents: int) -> Any:
         """The parts' states."""
-        keys = jax.random.split(key, max(len(self.parts), 1))
-        return tuple(
-            part.init(k, size, n_agents) for part, k in zip(self.parts, keys, strict=False)
-        )
+        keys = jax.random.split(key, len(self.parts))
+        return tuple(part.init(k, size, n_agents) for part, k in zip(self.parts, keys, strict=True))
 
     def sample(
         self, state: Any, key: jax.Array, view: PopulationView
     ) -> tuple[Any, Float[jax.Array, "q N"]]:
         """The parts' sum."""
-        keys = jax.random.split(key, max(len(self.parts), 1))
+        keys = jax.random.split(key, len(self.parts))
         drawn = [
-            part.sample(s, k, view) for part, s, k in zip(self.parts, state, keys, strict=False)
+            part.sample(s, k, view) for part, s, k in zip(self.parts, state, keys, strict=True)
         ]
         return tuple(s for s, _ in drawn), sum((d for _, d in drawn), start=jnp.zeros(()))

@@ -40,7 +40,7 @@ class Gaussian(Signal):
             raise InputError(f"covariance must not be negative, but it is {value:g}.")
         self.scope = check_scope(scope)
 
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
         """A zero array that remembers the shape, and a square root of the covariance."""
         cov = jnp.asarray(self.covariance)
         return jnp.zeros((size, copies), cov.dtype), covariance_root(
@@ -70,7 +70,7 @@ class UniformBall(Signal):
         self.radius = _scale("radius", radius)
         self.scope = check_scope(scope)
 
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
         """A zero array that remembers the shape."""
         return jnp.zeros((size, copies), jnp.asarray(self.radius).dtype)
 
@@ -81,9 +81,9 @@ class UniformBall(Signal):
         q, copies = state.shape
         direction_key, distance_key = jax.random.split(key)
         direction = _random.normal(direction_key, (q, copies), state.dtype)
-        direction = direction / jnp.linalg.norm(direction, axis=0)
+        direction = direction / jnp.linalg.norm(direction, axis=0, keepdims=True)
         distance = jax.random.uniform(distance_key, (copies,), state.dtype) ** (1 / q)
-        return state, self.radius * distance * direction
+        return state, self.radius * distance[None] * direction
 
 
 class Sinusoid(Signal):
@@ -115,7 +115,7 @@ class Sinusoid(Signal):
         self.phase = None if phase is None else array("phase", phase)
         self.scope = check_scope(scope)
 
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
         """The phases."""
         dtype = jnp.asarray(self.amplitude).dtype
         phase = (
@@ -130,9 +130,8 @@ class Sinusoid(Signal):
     ) -> tuple[Any, Float[jax.Array, "q copies"]]:
         """The wave at t."""
         zeros, phase = state
-        return state, zeros + _column(self.amplitude) * jnp.sin(
-            2 * jnp.pi * t / self.period + phase
-        )
+        wave = jnp.sin(2 * jnp.pi * t / self.period + phase)
+        return state, zeros + _column(self.amplitude) * wave[None]
 
 
 class RandomWalk(Signal):
@@ -153,7 +152,7 @@ class RandomWalk(Signal):
         self.bound = None if bound is None else _scale("bound", bound)
         self.scope = check_scope(scope)
 
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
         """The walk starts at 0."""
         return jnp.zeros((size, copies), jnp.asarray(self.step).dtype)
 
@@ -188,12 +187,10 @@ class Step(Signal):
         self.at, self.until = at, until
         self.scope = check_scope(scope)
 
-    def start(self, key: jax.Array, size: int, copies: int) -> Any:
+    def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
         """The signs: + for a common step, fair for each agent's own."""
         dtype = jnp.asarray(self.size).dtype
-        sign = (
-            jnp.ones((1,), dtype) if copies == 1 else jax.random.rademacher(key, (copies,), dtype)
-        )
+        sign = jnp.ones((1,), dtype) if common else jax.random.rademacher(key, (copies,), dtype)
         return jnp.zeros((size, copies), dtype), sign
 
     def signal(
@@ -202,7 +199,7 @@ class Step(Signal):
         """The step at t."""
         zeros, sign = state
         on = (t >= self.at) & ((t < self.until) if self.until is not None else True)
-        return state, zeros + jnp.where(on, 1.0, 0.0) * _column(self.size) * sign
+        return state, zeros + jnp.where(on, 1.0, 0.0) * _column(self.size) * sign[None]
 
 
 def check_scope(scope: Scope) -> Scope:
@@ -215,7 +212,7 @@ def check_scope(scope: Scope) -> Scope:
 def covariance_root(covariance: jax.Array) -> jax.Array:
     """F with F Fᵀ = covariance, for semidefinite covariances too."""
     values, vectors = jnp.linalg.eigh(covariance)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]
 
 
 def _scale(name: str, value: MatrixLike) -> np.ndarray:

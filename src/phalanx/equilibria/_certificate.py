@@ -34,8 +34,8 @@ class Certificate:
         viable: whether a controller exists with J ≤ γ²ϖ against every disturbance (P1, eq. 4).
         binding: the condition that fails; at a viable γ, the one that fails first as γ falls.
         stage: the stage at which a game binds; None for the noise budget and the stationary game.
-        margin: least eigenvalue of γ²I − DᵀMD over stages and both games; not positive where no
-            saddle point exists.
+        margin: least eigenvalue of γ²I − DᵀMD over stages and both games; not positive where a
+            game's margin fails, NaN where there is no stabilising solution to take it of.
         budget_slack: γ²T Tr(Σ+Σ̄) − V_N (per step when stationary); None without a saddle point.
         value: V_N; None without a saddle point.
         reason: the above in one sentence.
@@ -101,9 +101,8 @@ def certify(
     value = slack = None
     if saddle.feasible:
         value = float(saddle.value)
-        slack = (
-            float(gamma) ** 2 * saddle.noise_power - value if np.isfinite(gamma) else float("inf")
-        )
+        # Without process noise the budget is 0 at every γ, infinite ones included.
+        slack = (float(gamma) ** 2 * saddle.noise_power if saddle.noise_power else 0.0) - value
     viable = slack is not None and slack >= 0
     if not saddle.feasible:
         binding, stage, margin, why = _failure(game, saddle, levels)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from phalanx._linalg import LAPACK, Algebra
+from phalanx._outcome import InputError
 from phalanx.equilibria._game import LQGame
 
 Engine = Literal["auto", "host", "compiled"]
@@ -87,6 +88,8 @@ def solve_finite(
     """
     batch = np.broadcast_shapes(game.batch, np.shape(gamma))
     gamma = np.broadcast_to(np.asarray(gamma, float), batch)
+    if engine not in ("auto", "host", "compiled"):
+        raise InputError(f'engine must be "auto", "host" or "compiled", but it is {engine!r}.')
     if engine == "auto":
         small = max(game.sizes) <= UNROLL_UP_TO and int(np.prod(batch)) >= COMPILE_FROM
         engine = "compiled" if small else "host"

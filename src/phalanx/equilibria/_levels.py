@@ -80,7 +80,7 @@ def attenuation_levels(game: RobustGame, n_agents: float = float("inf")) -> Atte
         >>> import phalanx as px
         >>> levels = px.attenuation_levels(px.scenario("two-by-two").game, n_agents=100)
         >>> round(levels.saddle, 10), round(levels.population, 10)
-        (1.7953086335, 2.6686982496)
+        (1.7953086335, 2.6686982536)
     """
     n_agents = check_agents("n_agents", n_agents)
     y, z = _Solver(game.half("deviation")), _Solver(game.half("mean"))
@@ -206,7 +206,7 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     M = M[..., 1:, :, :] if isinstance(regulator, Recursion) else M[..., None, :, :]
     DMD = LAPACK.mul(LAPACK.t(D), LAPACK.mul(M, D))
     bound2 = -LAPACK.least_eigenvalue(-DMD).min(axis=-1)
-    scale = np.abs(M).max(axis=(-1, -2, -3)) * np.abs(D).max() ** 2
+    scale = np.abs(M).max(axis=(-1, -2, -3)) * np.abs(D).max(axis=(-1, -2, -3)) ** 2
     matters = bound2 > 1e-14 * scale
     bound = np.sqrt(np.where(matters, bound2, 1.0))
     level = _least(
@@ -220,10 +220,12 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
 def _least(met: Feasible, base: np.ndarray, candidates: int) -> np.ndarray:
     """The least γ ≥ base with `met`, which is monotone in γ; infinity where there is none.
 
-    `base` itself is returned where the condition holds right above it.
+    `base` itself is returned where the condition holds there, and where it is 0 or infinite.
     """
     base = np.asarray(base, float)
-    low = np.where(np.isfinite(base) & (base > 0), base * (1 + TOLERANCE), SMALLEST)
+    if np.isinf(base).all():
+        return base
+    low = np.where(np.isfinite(base) & (base > 0), base, SMALLEST)
     at_base = met(low[None])[0]
     high = np.where(at_base, low, np.inf)
     column = (-1, *(1,) * base.ndim)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._linalg._spectral import unstabilisable_mode
-from phalanx._outcome import Outcome
+from phalanx._outcome import InputError, Outcome
 from phalanx._types import agents as check_agents
 from phalanx._types import attenuation
 from phalanx.equilibria._finite import Engine, solve_finite
@@ -125,6 +125,12 @@ def solve(
     """
     gamma = attenuation("gamma", gamma)
     n_agents = check_agents("n_agents", n_agents)
+    if game.batch and gamma.ndim and gamma.shape != game.batch:
+        raise InputError(
+            f"gamma holds {gamma.size} numbers for a batch of {game.batch[0]} games; give one, or one per game."
+        )
+    if gamma.shape == (0,):
+        raise InputError("gamma is empty; give one number, or one per game of a batch.")
     deviation, mean = game.half("deviation"), game.half("mean")
     if game.stationary:
         y, z = solve_stationary(deviation, gamma), solve_stationary(mean, gamma)
@@ -144,7 +150,7 @@ def solve(
         margin_deviation=y.margin,
         margin_mean=z.margin,
         value=_scalar(np.where(feasible, parts.value(n_agents), np.nan)),
-        noise_power=_scalar(noise_power(game)),
+        noise_power=_scalar(np.broadcast_to(noise_power(game), feasible.shape)),
         feasible=_scalar(feasible),
         outcome=_outcome(
             game,

@@ -9,18 +9,23 @@ H_k is the value of the game over 2ᵏ stages, so the iteration has walked a mil
 twenty steps: the slow passage that fools a fixed-point iteration just below the level lasts some
 10⁶ stages at a relative distance of 10⁻¹², and is crossed all the same.
 
-Starting from X₀, which is 0 where that suffices: if a mode of A is unstable and costs nothing, the
-value that grows from 0 leaves it alone and is not stabilising. Then X₀ is the stabilising solution
-of the LQ regulator (SciPy), and the same iteration runs on the shifted triple
-Â = Φ A, Ĝ = Φ G, Ĥ = Q + AᵀX₀ΦA − X₀ with Φ = (I + GX₀)⁻¹, whose limit is M − X₀. From the
-regulator's solution the pair (Ĥ, Â) is always detectable, so the limit is the stabilising one.
+The iteration runs on what is left of the equation beyond a first guess X₀: with Φ = (I + GX₀)⁻¹
+
+    A_0 = ΦA,   G_0 = ΦG,   H_0 = (one game step from X₀) − X₀,      M = X₀ + lim H_k.
+
+All three come from the game step's own well-conditioned pieces (see `_finite`), never from GX₀,
+which is huge where control is cheap. The guess is Q at first: one stage of the game. Where that does
+not end in a proof, it is the stabilising solution of the regulator, whose closed loop is stable:
+the remainder is then small and well conditioned, and its limit is the stabilising solution even
+if an unstable mode of A costs nothing, which a value grown from Q would leave alone.
 
 Nothing is believed because it converged. A solution is accepted when its residual is at rounding,
 M ⪰ 0, the margin γ²I − DᵀMD ≻ 0, and the closed loop A − BK¹ + DK² is stable; a stabilising
 solution is unique, so what passes is the answer.
 """
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.linalg
@@ -35,6 +40,8 @@ from phalanx.equilibria._game import LQGame
 MAX_DOUBLINGS = 64
 # Relative residual a solution may have; rounding leaves some 1e-14 at n = 100.
 MAX_RESIDUAL = 1e-10
+# Relative residual above which a second pass, started at the result, is tried.
+REFINE_ABOVE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Stationary:
 
     Attributes:
         M: (*batch, n, n) value matrix. K1: (*batch, p, n). K2: (*batch, q, n).
-        margin: (*batch,) least eigenvalue of γ²I − DᵀMD.
+        margin: (*batch,) least eigenvalue of γ²I − DᵀMD; where it was lost on the way, the value seen.
         residual: (*batch,) ‖M − Riccati(M)‖ / ‖M‖.
         stable: (*batch,) whether the closed loop under both gains is stable.
         exists: (*batch,) whether all of the above hold; where not, the numbers carry no meaning.
@@ -80,26 +87,24 @@ def solve_stationary(
     gamma2 = np.broadcast_to(np.asarray(gamma, float), batch) ** 2
     with np.errstate(all="ignore"):  # overflow is how an infeasible game ends; it is masked below
         if start is not None:
-            return _solve_from(game, gamma2, start)
-        plain = _solve_from(game, gamma2, np.zeros(game.A.shape[-2:]))
-        if plain.exists.all():
-            return plain
-        try:
-            start = starting_point(game)
-        except np.linalg.LinAlgError:  # not even a regulator: the caller names the mode
-            return plain
-        return plain if not start.any() else _solve_from(game, gamma2, start)
+            return _masked(_solve_from(game, gamma2, start))
+        found = _solve_from(game, gamma2, game.Q[..., 0, :, :])
+        if not found.exists.all():
+            # Where there is not even a regulator, the caller names the mode.
+            with contextlib.suppress(np.linalg.LinAlgError):
+                found = _solve_from(game, gamma2, starting_point(game))
+        return _masked(found)
 
 
 def starting_point(game: LQGame) -> Float[np.ndarray, "*batch n n"]:
-    """X₀: zeros, except for games whose regulator, grown from zero, is not stabilising.
+    """X₀: the stabilising solution of the regulator, by doubling where that is proved, else by SciPy.
 
     Raises:
         numpy.linalg.LinAlgError: no stabilising regulator exists at all.
     """
     with np.errstate(all="ignore"):
-        regulator = _solve_from(game, np.full(game.batch, np.inf), np.zeros(game.A.shape[-2:]))
-    start = np.zeros((*game.batch, *game.A.shape[-2:]))
+        regulator = _solve_from(game, np.full(game.batch, np.inf), game.Q[..., 0, :, :])
+    start = np.array(regulator.M)
     A, B, Q, R = (
         np.broadcast_to(X[..., 0, :, :], (*game.batch, *X.shape[-2:]))
         for X in (game.A, game.B, game.Q, game.R)
@@ -114,28 +119,28 @@ def starting_point(game: LQGame) -> Float[np.ndarray, "*batch n n"]:
 
 
 def _solve_from(game: LQGame, gamma2: np.ndarray, start: np.ndarray) -> Stationary:
-    A, B, D, Q, R = (X[..., 0, :, :] for X in (game.A, game.B, game.D, game.Q, game.R))
+    """Double from X₀, and once more from the result where rounding left something to gain."""
+    found = _doubled(game, gamma2, start)
+    gain = found.stable & (found.residual > REFINE_ABOVE) & (found.residual < 1)
+    if gain.any():
+        again = _doubled(game, gamma2, np.where(gain[..., None, None], found.M, start))
+        better = gain & again.stable & (again.residual < found.residual)
+        found = _choose(better, again, found)
+    return found
+
+
+def _doubled(game: LQGame, gamma2: np.ndarray, start: np.ndarray) -> Stationary:
     mul, t = LAPACK.mul, LAPACK.t
-    n = A.shape[-1]
-    eye = np.eye(n)
-    Ri_Bt = LAPACK.solve(
-        R, np.broadcast_to(t(B), np.broadcast_shapes(t(B).shape, (*R.shape[:-2], 1, 1)))
-    )
-    G = mul(B, Ri_Bt) - LAPACK.scale(1 / gamma2, mul(D, t(D)))
-    if start.any():
-        Phi = _solve(eye + mul(G, start), np.broadcast_to(eye, G.shape))
-        A_k, G_k = mul(Phi, A), mul(Phi, G)
-        H = _symmetric(Q + mul(t(A), mul(mul(start, Phi), A)) - start)
-    else:
-        A_k, G_k, H = np.broadcast_to(A, np.broadcast_shapes(A.shape, G.shape)), G, Q
-    H = np.broadcast_to(H, np.broadcast_shapes(H.shape, G.shape))
+    D = game.D[..., 0, :, :]
+    A_k, G_k, H = _remainder(game, gamma2, start)
+    n = A_k.shape[-1]
     live = np.ones(gamma2.shape, bool)
     converged = np.zeros(gamma2.shape, bool)
     margin_lost = np.zeros(gamma2.shape, bool)
     doublings = 0
     while doublings < MAX_DOUBLINGS and live.any():
         doublings += 1
-        W = eye + mul(G_k, H)
+        W = np.eye(n) + mul(G_k, H)
         X = _solve(W, np.concatenate([A_k, G_k], axis=-1))
         A_next, WG = mul(A_k, X[..., :n]), X[..., n:]
         H_next = H + _symmetric(mul(t(A_k), mul(H, X[..., :n])))
@@ -151,8 +156,31 @@ def _solve_from(game: LQGame, gamma2: np.ndarray, start: np.ndarray) -> Stationa
         live = live & ~lost & ~broken
         converged |= live & (change <= 4 * np.finfo(float).eps * size)
         live = live & ~converged
-    M = H + start
-    return _verified(game, gamma2, M, converged, margin_lost, doublings)
+    return _verified(game, gamma2, H + start, converged, margin_lost, doublings)
+
+
+def _remainder(
+    game: LQGame, gamma2: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(A_0, G_0, H_0) beyond X₀, with the controller eliminated before the disturbance.
+
+    Φ_B = I − B S⁻¹BᵀX₀ with S = R + BᵀX₀B, N = X₀Φ_B and Z = γ²I − DᵀND give
+    G_0 = B S⁻¹Bᵀ − Φ_B D Z⁻¹ Dᵀ Φ_Bᵀ and A_0 = Φ_B (A + D K²).
+    """
+    mul, t = LAPACK.mul, LAPACK.t
+    stage = tuple(X[..., 0, :, :] for X in (game.A, game.B, game.D, game.Q, game.R))
+    A, B, D, _, R = stage
+    riccati, _, K2, _ = step(LAPACK, start, stage, 1 / gamma2)
+    XB = mul(start, B)
+    S = R + mul(t(B), XB)
+    Phi_D = D - mul(B, LAPACK.solve(S, mul(t(XB), D)))
+    ND = mul(start, Phi_D)
+    Z = np.eye(D.shape[-1]) - LAPACK.scale(1 / gamma2, mul(t(D), ND))
+    pushed = LAPACK.scale(1 / gamma2, mul(Phi_D, LAPACK.solve(Z, t(Phi_D))))
+    G = _symmetric(mul(B, LAPACK.solve(S, t(B))) - pushed)
+    moved = A + mul(D, K2)
+    A_0 = moved - mul(B, LAPACK.solve(S, mul(t(XB), moved)))
+    return A_0, G, np.broadcast_to(_symmetric(riccati - start), A_0.shape)
 
 
 def _verified(
@@ -177,6 +205,31 @@ def _verified(
     positive = LAPACK.least_eigenvalue(M) >= -1e-9 * size
     exists = converged & stable & (margin > 0) & positive & (residual < MAX_RESIDUAL)
     return Stationary(M, K1, K2, margin, residual, stable, exists, margin_lost, doublings)
+
+
+def _choose(where: np.ndarray, one: Stationary, other: Stationary) -> Stationary:
+    """Game by game, the one or the other."""
+
+    def pick(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where(where.reshape(where.shape + (1,) * (a.ndim - where.ndim)), a, b)
+
+    arrays = {
+        f.name: pick(getattr(one, f.name), getattr(other, f.name))
+        for f in fields(Stationary)
+        if f.name != "doublings"
+    }
+    return Stationary(**arrays, doublings=one.doublings + other.doublings)
+
+
+def _masked(found: Stationary) -> Stationary:
+    """NaN where there is no solution: what is left there has no meaning."""
+    if found.exists.all():
+        return found
+    gone = ~found.exists
+    M, K1, K2 = (np.where(gone[..., None, None], np.nan, X) for X in (found.M, found.K1, found.K2))
+    # A margin that was seen to fail is a fact; any other is the margin of nothing.
+    margin = np.where(gone & ~found.margin_lost, np.nan, found.margin)
+    return replace(found, M=M, K1=K1, K2=K2, margin=margin)
 
 
 def _solve(W: np.ndarray, X: np.ndarray) -> np.ndarray:

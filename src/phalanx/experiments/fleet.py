@@ -185,7 +185,7 @@ class _World:
         disturbance, episodes, noise = self.scenario.disturbance, 1, self.game.noise
         rounds, initial = self.rounds, self.x0
         if world is not None:
-            disturbance, episodes = Replay(world.common, world.idiosyncratic), world.episodes
+            episodes = world.episodes
             rounds = len(world.common) // episodes
             noise = None
             # Recorded worlds bring their own disturbances; the spread of initial states is drawn.
@@ -193,7 +193,11 @@ class _World:
         out = []
         for episode in range(episodes):
             x0 = initial if episode == 0 else out[-1].final
-            out.append(self._play(controller, disturbance, rounds, x0, noise, episode * rounds))
+            if world is not None:
+                now = slice(episode * rounds, (episode + 1) * rounds)
+                own = world.idiosyncratic
+                disturbance = Replay(world.common[now], None if own is None else own[now])
+            out.append(self._play(controller, disturbance, rounds, x0, noise))
         return out
 
     def attack(self, controller: Controller, energy: float) -> tuple[dict[str, Any], Any]:
@@ -210,7 +214,7 @@ class _World:
             signs *= np.sqrt(energy * self.agents / np.sum(signs**2))
             replay = Replay(idiosyncratic=worst.signal[:, :, None] * signs)
         trajectory = self._play(
-            controller, replay, self.rounds, np.zeros(self.game.system.state_size), None, 0
+            controller, replay, self.rounds, np.zeros(self.game.system.state_size), None
         )
         return {
             "exact": worst.gain * energy,
@@ -276,14 +280,14 @@ class _World:
         return own + rng.multivariate_normal(np.zeros(m), noise.Sigma_bar_0, method="eigh")
 
     def _play(
-        self, controller: Controller, disturbance: Any, rounds: int, x0: Any, noise: Any, first: int
+        self, controller: Controller, disturbance: Any, rounds: int, x0: Any, noise: Any
     ) -> Any:
         from phalanx.policies import MeanFieldFeedback
         from phalanx.simulation import simulate
 
         return simulate(
             self.game.system,
-            MeanFieldFeedback(*controller.gains, repeat=True),
+            MeanFieldFeedback(*controller.gains),
             disturbance,
             self.game.cost,
             rounds,
@@ -292,7 +296,6 @@ class _World:
             noise=noise,
             x0=x0,
             limits=self.scenario.limits,
-            first_round=first,
             precision=self.precision,
         )
 

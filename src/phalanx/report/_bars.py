@@ -110,7 +110,7 @@ def _gains(facts: Facts) -> theme.Picture:
         axes = fig.subplots()
         log = _far_apart([*values, bound])
         _bars(axes, facts, values, wide, log, bound)
-        scale = ", log scale" if log else ""
+        scale = ", log\u00a0scale" if log else ""
         promised = "" if bound is None else f"; dashed: the promise, γ² = {number(bound)}"
         theme.frame(
             axes, f"worst-case cost per unit of energy{scale}{promised}", 80 if wide else 46
@@ -149,7 +149,7 @@ def _costs(facts: Facts) -> theme.Picture:
         for place, axes in enumerate(fig.subplots(*grid, squeeze=False).ravel()):
             name, values = worlds[place]
             _bars(axes, facts, values, wide, log, None, named=not wide or place == 0)
-            theme.frame(axes, name + (", log scale" if log else ""), 44 if wide else 46)
+            theme.frame(axes, name + (", log\u00a0scale" if log else ""), 44 if wide else 46)
             axes.grid(visible=False, axis="y")
         return fig
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 
@@ -191,7 +192,7 @@ def read(record: Record) -> Facts:
             f'the report draws records of kind "fleet", but this one is of kind {record.kind!r}.'
         )
     try:
-        return _read(record, plain(record.summary))
+        return _read(record, _legible(plain(record.summary)))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"the record {record.name!r} is incomplete ({type(error).__name__}: {error}); run it again."
@@ -208,8 +209,8 @@ def _read(record: Record, summary: dict[str, Any]) -> Facts:
     world = scenario.get("recorded")
     agents = design["n_agents"]
     return Facts(
-        name=record.name,
-        title=scenario.get("title") or record.name,
+        name=_legible(record.name),
+        title=scenario.get("title") or _legible(record.name),
         story=scenario.get("story") or "",
         data=scenario.get("data") or "",
         licence=scenario.get("licence") or "",
@@ -240,10 +241,21 @@ def _read(record: Record, summary: dict[str, Any]) -> Facts:
         energy=float(summary.get("attack_energy") or 0.0),
         notes=[str(note) for note in summary.get("notes") or []],
         design_notes=[str(note) for note in design.get("notes") or []],
-        provenance=plain(record.provenance),
+        provenance=_legible(plain(record.provenance)),
         paths=_paths(record),
         clock=_clock(world),
     )
+
+
+def _legible(value: Any) -> Any:
+    """The same without control characters and stray surrogates, which neither HTML nor SVG may hold."""
+    if isinstance(value, dict):
+        return {_legible(key): _legible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    if isinstance(value, str):
+        return "".join(c for c in value if c in "\n\t" or category(c) not in ("Cc", "Cs"))
+    return value
 
 
 def _row(content: dict[str, Any], states: int) -> Row:

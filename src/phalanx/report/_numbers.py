@@ -33,7 +33,7 @@ def number(value: float | None, digits: int = 4) -> str:
     elif size >= 10 ** (digits - 1):
         text = f"{value:,.0f}"
     else:
-        text = f"{rounded:.{digits}g}"
+        text = f"{rounded:,.{digits}g}"
     return text.replace("-", "−")
 
 

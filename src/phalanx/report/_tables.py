@@ -1,6 +1,8 @@
 """Tables, as HTML that a screen reader can walk: a caption, and a scope on every header.
 
-A wide table scrolls inside its own box, which the keyboard can reach; the page never scrolls sideways.
+A wide table of numbers scrolls inside its own box, which the keyboard can reach, and on a phone a table
+of words is stacked; the page never scrolls sideways. The roles repeat what the elements mean, because
+browsers forget it once style sheets stack them.
 Whatever comes from the record is escaped here.
 """
 
@@ -25,15 +27,24 @@ def table(caption: str, head: list[str], rows: list[list[str]], kind: str = "num
         rows: cells, already HTML.
         kind: "numbers" sets all but the first column right, "words" leaves them.
     """
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "\n".join(
-        f'<tr><th scope="row">{cells[0]}</th>{"".join(f"<td>{cell}</td>" for cell in cells[1:])}</tr>'
-        for cells in rows
-    )
+    top = "".join(f'<th scope="col" role="columnheader">{escape(cell)}</th>' for cell in head)
+    body = "\n".join(_row(cells, head) for cells in rows)
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">\n<table class="{kind}">\n'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">\n'
+        f'<table class="{kind}" role="table">\n<caption>{escape(caption)}</caption>\n'
+        f'<thead role="rowgroup"><tr role="row">{top}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{body}\n</tbody>\n</table>\n</div>'
     )
+
+
+def _row(cells: list[str], head: list[str]) -> str:
+    """One row; where a phone stacks the cells, each is preceded by the head of its column."""
+    first = f'<th scope="row" role="rowheader">{cells[0]}</th>'
+    rest = "".join(
+        f'<td role="cell" data-head="{escape(name)}">{cell}</td>'
+        for cell, name in zip(cells[1:], head[1:], strict=True)
+    )
+    return f'<tr role="row">{first}{rest}</tr>'
 
 
 def mark(
@@ -158,14 +169,23 @@ def matrix(facts: Facts, name: str, caption: str) -> str:
     names = facts.controls if name.endswith("1") else facts.disturbances
     rows = [
         [
-            escape(names[place] if place < len(names) else str(place)),
+            escape(_name(names, place)),
             *(number(value, 5) for value in values[place][:LARGEST]),
         ]
         for place in range(min(len(values), LARGEST))
     ]
     cut = len(values) > LARGEST or len(values[0]) > LARGEST
     more = f" (first {LARGEST} of each side; the record has all)" if cut else ""
-    return table(f"{name}: {caption}{more}", ["", *facts.states[:LARGEST]], rows)
+    side = "control" if name.endswith("1") else "disturbance"
+    return table(
+        f"{name}: {caption}{more}",
+        [side, *(_name(facts.states, place) for place in range(len(rows[0]) - 1))],
+        rows,
+    )
+
+
+def _name(names: list[str], place: int) -> str:
+    return names[place] if place < len(names) else str(place)
 
 
 def parameters(facts: Facts) -> str:

@@ -22,6 +22,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from phalanx.report._numbers import GLUE
+
 # role: (light, dark). Light values are the sentinels, so each may stand for one role only.
 COLOURS = {
     "page": ("#fefefe", "#14181d"),
@@ -88,7 +90,8 @@ def line(index: int) -> dict[str, Any]:
 
 def clean(text: str, length: int = 70) -> str:
     """A label from a record, fit to be drawn: no control characters, not endless."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = "".join(c if c.isprintable() or c == GLUE else " " for c in text)
+    text = " ".join(part for part in text.split(" ") if part)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -122,9 +125,8 @@ def legend(fig: Figure, handles: list[Any], labels: list[str], wide: bool) -> No
 def render(picture: Picture) -> Rendered:
     """Draw a picture in both widths."""
     with _style():
-        wide = picture.draw(True)
-        wide_svg, png = _svg(wide, picture), _png(wide)
-        narrow_svg = _svg(picture.draw(False), picture)
+        wide, narrow = _laid_out(picture.draw(True)), _laid_out(picture.draw(False))
+        wide_svg, narrow_svg, png = _svg(wide), _svg(narrow), _png(wide)
     inline = _inline(wide_svg, picture, "wide") + _inline(narrow_svg, picture, "narrow")
     return Rendered(picture, inline, _standalone(wide_svg, picture), png)
 
@@ -174,7 +176,14 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _svg(fig: Figure, picture: Picture) -> str:
+def _laid_out(fig: Figure) -> Figure:
+    """The figure with its layout found once and then kept, for the drawing and the picture alike."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine(None)
+    return fig
+
+
+def _svg(fig: Figure) -> str:
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -182,6 +191,7 @@ def _svg(fig: Figure, picture: Picture) -> str:
         r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S
     )
     text = text.replace("'DejaVu Sans'", FONTS)
+    text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
     text = re.sub(r' d="([^"]*)"', _shorter, text)
     return re.sub(r"\n\s*", "\n", text).strip()
 
@@ -202,6 +212,7 @@ def _inline(svg: str, picture: Picture, variant: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(?:xlink:)?href="#', f'href="#{prefix}-', svg)
     svg = svg.replace("url(#", f"url(#{prefix}-")
+    svg = svg.replace(f"font-family: {FONTS}; ", "")
     svg = re.sub(r' xmlns(?::xlink)?="[^"]*"', "", svg)
     for role, (light, _) in COLOURS.items():
         svg = svg.replace(light, "currentColor" if role == "ink" else f"var(--{role})")

@@ -1,7 +1,7 @@
 """A linear system's scan: one shared state, one control per agent, every agent its own policy.
 
-Agents may differ in their policies' numbers; policies of one structure and shape are run side by
-side as one batch, others one after the other inside the same compiled round.
+Agents may differ in their policies and costs in any way: each is traced by itself into the one
+compiled round, so compiling takes longer the more agents there are.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from phalanx.policies import Feedback, LinearView
 
 def run(
     rounds: int,
+    first_round: jax.Array,
     matrices: dict,
     x0: jax.Array,
     policies: Sequence[Any],
@@ -65,6 +66,6 @@ def run(
         ]
         return (x_next, states, disturbance_state), {"x": x, "u": u, "w": w, "cost": paid}
 
-    now = {"t": jnp.arange(rounds), "matrices": varying}
+    now = {"t": first_round + jnp.arange(rounds), "matrices": varying}
     (x, _, _), records = jax.lax.scan(round_, (x0, states, disturbance_state), now)
     return records | {"x": jnp.concatenate([records["x"], x[None]])}

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from phalanx import _random
 from phalanx._linalg._apply import apply, dot
+from phalanx._outcome import InputError
 from phalanx.disturbances import PopulationView
 from phalanx.policies import Feedback, MeanFieldView
 
@@ -92,6 +93,11 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             in_axes=(-1, -1),
             out_axes=-1,
         )(policy_state, x)
+        p = matrices["B"].shape[1]
+        if u.shape != (p, N):
+            raise InputError(
+                f"the policy returned a control of shape {u.shape[:-1]}, but the system takes ({p},)."
+            )
         u_bar = u.mean(axis=1)
         v = u - u_bar[:, None]
 
@@ -102,6 +108,10 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             disturbance_state, d = disturbance.sample(
                 disturbance_state, draw_key, PopulationView(t, y, x_bar)
             )
+            if d.shape not in ((q, N), (q, 1)):
+                raise InputError(
+                    f"the disturbance has shape {d.shape}, but must have ({q}, {N}) or ({q}, 1)."
+                )
             d_bar = d.mean(axis=1)
             x_next = x_next + apply(matrices["D"], d)
             shared = shared + dot(matrices["D_bar"], d_bar)

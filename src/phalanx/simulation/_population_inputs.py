@@ -44,9 +44,6 @@ def prepare(
         cost = cost.for_sizes(m, system.control_size)
         stage |= {name: getattr(cost, name) for name in ("Q", "Q_bar", "R", "R_bar")}
         terminal = {name: getattr(cost, name) for name in ("Q_T", "Q_bar_T")}
-    for name, value in stage.items():
-        if value.ndim == 3 and len(value) < rounds:
-            raise InputError(f"{name} is given for {len(value)} stages, but rounds is {rounds}.")
     if x0 is not None:
         x0 = array("x0", x0)
         if x0.shape not in ((m,), (N, m)):
@@ -76,7 +73,11 @@ def prepare(
         sides = cast(np.stack([_bound(side, m) for side in limits]))
     inputs = Inputs(
         constant={name: cast(value) for name, value in stage.items() if value.ndim == 2},
-        varying={name: cast(value[:rounds]) for name, value in stage.items() if value.ndim == 3},
+        varying={
+            name: cast(stages(name, value, first_round, rounds))
+            for name, value in stage.items()
+            if value.ndim == 3
+        },
         terminal={name: cast(value) for name, value in terminal.items()},
         roots={name: cast(_root(covariances[name])) for name in static.noisy},
         x0=None if x0 is None else cast(x0),
@@ -84,6 +85,20 @@ def prepare(
         first_round=jnp.asarray(first_round),
     )
     return static, inputs
+
+
+def stages(name: str, value: Any, first_round: int, rounds: int) -> Any:
+    """The stages of a time-varying matrix that a run goes through.
+
+    Raises:
+        InputError: the matrix is given for fewer stages.
+    """
+    if len(value) < first_round + rounds:
+        raise InputError(
+            f"{name} is given for {len(value)} stages, but the run goes from round {first_round} to round "
+            f"{first_round + rounds - 1}."
+        )
+    return value[first_round : first_round + rounds]
 
 
 def _bound(side: MatrixLike, m: int) -> np.ndarray:

@@ -15,10 +15,11 @@ import numpy as np
 from phalanx import _random
 from phalanx._outcome import InputError, NoSolutionError, Outcome
 from phalanx._types import MatrixLike, array
-from phalanx.disturbances import Disturbance, Replay, Sum
+from phalanx.disturbances import Disturbance, Replay
 from phalanx.policies import Policy
 from phalanx.simulation import _linear, _population, _population_inputs
 from phalanx.simulation._linear_trajectory import LinearTrajectory
+from phalanx.simulation._population_inputs import stages
 from phalanx.simulation._trajectory import Trajectory
 from phalanx.systems import LinearSystem, MeanFieldNoise, MeanFieldSystem
 
@@ -94,15 +95,27 @@ def simulate(
         raise InputError(f'record must be "totals", "means" or "states", but it is {record!r}.')
     if precision not in ("float64", "float32"):
         raise InputError(f'precision must be "float64" or "float32", but it is {precision!r}.')
-    T = _rounds(system, rounds)
+    T = _rounds(system, rounds, first_round)
+    _whole("runs", runs, 1)
     _enough_rounds(disturbance, first_round + T)
+    if isinstance(system, LinearSystem):
+        given = {"noise": noise, "runs": runs, "limits": limits, "n_agents": n_agents}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(
+                    f"{name} belongs to populations; a LinearSystem takes its disturbance and policies alone."
+                )
+    elif isinstance(policies, list | tuple):
+        raise InputError(
+            "policies must be one policy for a mean-field system: its agents are exchangeable."
+        )
     with jax.enable_x64(precision == "float64"):
         dtype = jnp.dtype(precision)
         policies, disturbance = _cast(policies, dtype), _cast(disturbance, dtype)
         key = _random.as_key(key)
         if isinstance(system, LinearSystem):
             costs = _cast(costs, dtype)
-            return _run_linear(system, policies, disturbance, costs, T, key, x0, dtype)
+            return _run_linear(system, policies, disturbance, costs, T, key, x0, first_round, dtype)
         prepared = _population_inputs.prepare(
             system, costs, T, n_agents, noise, x0, record, limits, first_round, dtype
         )
@@ -138,7 +151,9 @@ def _run_population(
     )
 
 
-def _run_linear(system, policies, disturbance, costs, T, key, x0, dtype) -> LinearTrajectory:
+def _run_linear(
+    system, policies, disturbance, costs, T, key, x0, first_round, dtype
+) -> LinearTrajectory:
     N, n = system.n_agents, system.state_size
     policies = list(policies) if isinstance(policies, list | tuple) else [policies] * N
     if len(policies) != N:
@@ -159,8 +174,11 @@ def _run_linear(system, policies, disturbance, costs, T, key, x0, dtype) -> Line
     }
     for name, axes in (("A", 2), ("B", 3), ("E", 2)):
         if matrices[name].ndim > axes:
-            matrices[name] = matrices[name][:T]
-    paths = _compiled_linear(T, matrices, jnp.asarray(x0, dtype), policies, costs, disturbance, key)
+            matrices[name] = stages(name, matrices[name], first_round, T)
+    first = jnp.asarray(first_round)
+    paths = _compiled_linear(
+        T, first, matrices, jnp.asarray(x0, dtype), policies, costs, disturbance, key
+    )
     paths = {name: None if value is None else np.asarray(value) for name, value in paths.items()}
     _finite(paths["x"][-1], T)
     return LinearTrajectory(n_agents=N, rounds=T, **paths)
@@ -178,8 +196,8 @@ def _compiled_population(static, inputs, policy, disturbance, keys):
 
 
 @eqx.filter_jit
-def _compiled_linear(rounds, matrices, x0, policies, costs, disturbance, key):
-    return _linear.run(rounds, matrices, x0, policies, costs, disturbance, key)
+def _compiled_linear(rounds, first_round, matrices, x0, policies, costs, disturbance, key):
+    return _linear.run(rounds, first_round, matrices, x0, policies, costs, disturbance, key)
 
 
 def _cast(part: Any, dtype: jnp.dtype) -> Any:
@@ -193,18 +211,26 @@ def _cast(part: Any, dtype: jnp.dtype) -> Any:
     return jax.tree.map(leaf, part)
 
 
-def _rounds(system: MeanFieldSystem | LinearSystem, rounds: int | None) -> int:
-    rounds = system.stages if rounds is None else rounds
+def _rounds(system: MeanFieldSystem | LinearSystem, rounds: int | None, first_round: int) -> int:
+    _whole("first_round", first_round, 0)
+    if rounds is None and system.stages is not None:
+        rounds = system.stages - first_round
     if rounds is None:
         raise InputError("rounds is missing; say how many rounds to simulate.")
-    if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
-        raise InputError(f"rounds must be a whole number of at least 1, but it is {rounds!r}.")
+    _whole("rounds", rounds, 1)
     return int(rounds)
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least
+    ):
+        raise InputError(f"{name} must be a whole number of at least {least}, but it is {value!r}.")
 
 
 def _enough_rounds(disturbance: Any, needed: int) -> None:
     """A replay that ends too early is a fault, not silence: JAX would repeat its last row."""
-    for part in disturbance.parts if isinstance(disturbance, Sum) else [disturbance]:
+    for part in jax.tree.leaves(disturbance, is_leaf=lambda node: isinstance(node, Replay)):
         if isinstance(part, Replay) and part.rounds_available < needed:
             raise InputError(
                 f"the disturbance's record lasts {part.rounds_available} rounds, but round {needed - 1} is asked for; "

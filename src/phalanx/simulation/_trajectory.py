@@ -74,11 +74,11 @@ class Trajectory:
             raise InputError(
                 'only totals were recorded; simulate with record="means" or record="states" for labelled paths.'
             )
-        names = state_names or [f"x{i}" for i in range(self.x_bar.shape[1])]
-        if len(names) != self.x_bar.shape[1]:
-            raise InputError(
-                f"state_names has {len(names)} names for {self.x_bar.shape[1]} state entries."
-            )
+        m = self.x_bar.shape[-1]
+        names = state_names or [f"x{i}" for i in range(m)]
+        if len(names) != m:
+            raise InputError(f"state_names has {len(names)} names for {m} state entries.")
+        runs = ("run",) if np.ndim(self.disturbance_energy) else ()
         dims = {
             "x_bar": ("time", "state"),
             "x_std": ("time", "state"),
@@ -93,7 +93,7 @@ class Trajectory:
             "d": ("round", "agent", "disturbance"),
         }
         data = {
-            name: (dim, getattr(self, name))
+            name: (runs + dim, getattr(self, name))
             for name, dim in dims.items()
             if getattr(self, name) is not None
         }

@@ -114,7 +114,7 @@ class MeanFieldSystem:
         """The deviation and the mean system (theory: "exact split, for every N").
 
         Returns:
-            `Split` of two `LinearSystem`s with one controller each.
+            `Split`, two records of type `LinearSystem` with one controller each.
         """
         return Split(
             deviation=LinearSystem(self.A, self.B[..., None, :, :], self.D),

@@ -279,6 +279,8 @@ def test_runs_of_a_world_without_chance_are_one_run(run):
         ({"rounds": 0}, "rounds must be a whole number of at least 1"),
         ({"rounds": 2.0}, "rounds must be a whole number of at least 1"),
         ({"x0": np.ones((N + 1, m))}, r"x0 has shape \(6, 3\) and must have shape \(3,\)"),
+        ({"first_round": -1, "rounds": 2}, "first_round"),
+        ({"runs": 0}, "runs"),
         ({"record": "all"}, 'record must be "totals", "means" or "states"'),
         ({"precision": "float16"}, 'precision must be "float64" or "float32"'),
     ],
