@@ -32,7 +32,7 @@ lint: $(VENV)/.dev ## ruff (rules and format) and pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: $(VENV)/.dev ## only pytest: tests, doctests in src/, and the examples of README.md and docs/
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 docs: $(VENV)/.dev ## build the pages into docs/_build; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build

@@ -68,6 +68,30 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def write_all_atomically(writers: dict[Path, Callable[[Path], None]]) -> None:
+    """Write several files that belong together: each is whole before the first one is renamed.
+
+    Args:
+        writers: for each path, what writes the whole file to the path it is handed. If any of them
+            fails, every older file stays as it was.
+    """
+    temporary: dict[Path, Path] = {}
+    try:
+        for path, write in writers.items():
+            handle, name = tempfile.mkstemp(
+                prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            )
+            os.close(handle)
+            temporary[path] = Path(name)
+            write(temporary[path])
+            temporary[path].chmod(0o644)
+        for path, whole in temporary.items():
+            whole.replace(path)
+    finally:
+        for leftover in temporary.values():
+            leftover.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call `write` on a temporary path beside `path`, then rename it to `path`.
 
@@ -75,15 +99,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         path: where the file is to appear; an older file there stays until the new one is whole.
         write: writes the whole file to the path it is handed.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_all_atomically({path: write})
 
 
 def writable_folder(path: Path) -> Path:

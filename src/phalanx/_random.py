@@ -48,14 +48,13 @@ def normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     In float32 one block gives two normals (24 bits each), in float64 one (53 bits).
     """
     rows, columns = shape
+    double = dtype == jnp.float64
     words = jax.random.key_data(key).reshape(-1)[-2:]
-    key_words = (words[0], words[1])
-    column = jax.lax.iota(jnp.uint32, columns)
-    out = []
-    for row in range(rows if dtype == jnp.float64 else (rows + 1) // 2):
-        a, b = threefry2x32(key_words, column, jnp.full_like(column, row))
-        out += [_normal64(a, b)] if dtype == jnp.float64 else [_normal32(a), _normal32(b)]
-    return jnp.stack(out[:rows])
+    counters = (rows if double else (rows + 1) // 2, columns)
+    column = jax.lax.broadcasted_iota(jnp.uint32, counters, 1)
+    row = jax.lax.broadcasted_iota(jnp.uint32, counters, 0)
+    a, b = threefry2x32((words[0], words[1]), column, row)
+    return _normal64(a, b) if double else _normal32(jnp.concatenate([a, b]))[:rows]
 
 
 def _normal32(word: jax.Array) -> jax.Array:

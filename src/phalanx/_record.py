@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phalanx._files import write_atomically
+from phalanx._files import write_all_atomically
 from phalanx._outcome import InputError
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ class Record:
 
     def save(self, folder: Path) -> Path:
         """Write the record into `folder`, which must exist; returns the folder."""
-        if self.series is not None:
-            series = self.series
-            write_atomically(
-                folder / SERIES_FILE, lambda path: series.to_netcdf(path, engine="h5netcdf")
-            )
         content = {
             "format": FORMAT,
             "kind": self.kind,
@@ -57,7 +52,10 @@ class Record:
             "has_series": self.series is not None,
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(folder / JSON_FILE, lambda path: _write_text(path, text))
+        writers = {folder / JSON_FILE: lambda path: _write_text(path, text)}
+        if (series := self.series) is not None:
+            writers[folder / SERIES_FILE] = lambda path: series.to_netcdf(path, engine="h5netcdf")
+        write_all_atomically(writers)
         return folder
 
     @classmethod

@@ -25,6 +25,7 @@ MatrixLike = Any  # a number, nested lists, a NumPy or JAX array: anything np.ar
 
 # Asymmetry and negative eigenvalues below this share of the matrix's size are rounding, not intent.
 ROUNDING = 1e-10
+LARGEST_GAMMA = 1e100
 
 
 def array(name: str, value: MatrixLike) -> np.ndarray:
@@ -142,6 +143,11 @@ def attenuation(name: str, value: Any) -> Float[np.ndarray, "*batch"]:
         raise InputError(
             f"{name} must be a positive number, or one per game of a batch, but it is {_short(value)}."
         )
+    squared = out[np.isfinite(out)]
+    if ((squared > LARGEST_GAMMA) | (squared < 1 / LARGEST_GAMMA)).any():
+        raise InputError(
+            f"{name} is {_short(value)}, whose square is beyond floating point; say inf for the LQR limit."
+        )
     return out
 
 
@@ -168,7 +174,12 @@ def _real(name: str, value: Any, wanted: str) -> float:
         raise InputError(f"{name} must be {wanted}, but it is {_short(value)}.")
     if np.isnan(value):
         raise InputError(f"{name} must be {wanted}, but it is nan.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(
+            f"{name} must be {wanted}, but it has {len(str(value))} digits."
+        ) from error
 
 
 def _is_ragged(value: Any) -> bool:

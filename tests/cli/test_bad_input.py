@@ -313,7 +313,6 @@ def test_an_entry_of_four_hundred_digits(phalanx, toml, untouched):
     assert_refused(phalanx("design", path), "A must")
 
 
-@pytest.mark.xfail(reason="_types.horizon lets an OverflowError out: an internal error")
 def test_a_horizon_of_four_hundred_digits(phalanx, toml, untouched):
     assert_refused(phalanx("design", toml({"game.horizon": f"1{'0' * 400}"})), "horizon")
 

@@ -362,7 +362,6 @@ def test_one_agent_does_not_need_a_deviation_that_can_be_stabilised(phalanx, tom
     assert answer.object["viable"]
 
 
-@pytest.mark.xfail(reason="certify squares a Python float: OverflowError, an internal error")
 @pytest.mark.parametrize("horizon", ["3", "inf"])
 def test_an_enormous_gamma_is_the_lqr_limit(phalanx, toml, horizon):
     answer = phalanx("design", toml({"game.horizon": horizon}), "--gamma", "1e160", "--json")
@@ -484,3 +483,21 @@ def test_the_traceback_is_there_for_who_asks(phalanx, monkeypatch):
     monkeypatch.setenv("PHALANX_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         phalanx("design", "two-by-two")
+
+
+def test_tables_break_neither_names_nor_numbers(capsys, monkeypatch):
+    from phalanx.cli._output import table
+
+    monkeypatch.setenv("COLUMNS", "80")
+    header = [
+        "controller",
+        "worst gain",
+        "≤ 1107.95",
+        "cost, recorded",
+        "rms imbalance (kWh per home)",
+    ]
+    cells = ["single-agent H∞, per agent", "22486.06", "yes", "0.0040093", "0.05772"]
+    table("Against the others", header, [cells])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert any(all(cell in line for cell in cells) for line in lines)

@@ -99,7 +99,6 @@ def test_per_agent_is_the_single_agents_stationary_game(seed, factor):
     assert_is_the_single_agents_game(game, factor)
 
 
-@pytest.mark.xfail(reason="per_agent leaves Q_bar_T to default to Q, and needs that game's saddle")
 @pytest.mark.parametrize("seed", [1, 2, 6])
 def test_per_agent_is_the_single_agents_finite_game(seed):
     game = random_game(np.random.default_rng(seed), T=3)

@@ -338,3 +338,24 @@ def test_a_number_of_agents_that_is_none(two_by_two, measure, N):
     K = np.zeros((2, 2))
     with pytest.raises(px.InputError, match="n_agents must be at least 1 and whole"):
         measure(two_by_two, K, K, N)
+
+
+def test_no_stationary_attack_exceeds_the_gain_whatever_q_t_says():
+    game = px.RobustGame(px.MeanFieldSystem(A=0.9, B=1.0), px.MeanFieldCost(Q=1.0, Q_T=50.0))
+    saddle = px.solve(game, 2.0)
+    exact = px.induced_gain(game, saddle.K1, saddle.L1).gain
+    worst = px.worst_disturbance(game, saddle.K1, saddle.L1, rounds=50).gain
+    assert worst <= exact * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2.5])
+def test_an_attack_lasts_a_whole_number_of_rounds(f16, rounds):
+    K = np.zeros((1, 3))
+    with pytest.raises(px.InputError, match="rounds"):
+        px.worst_disturbance(f16, K, K, rounds=rounds)
+
+
+def test_a_finite_games_attack_lasts_its_horizon(two_by_two):
+    saddle = px.solve(two_by_two, 3.0)
+    with pytest.raises(px.InputError, match="rounds"):
+        px.worst_disturbance(two_by_two, saddle.K1, saddle.L1, rounds=5)

@@ -314,10 +314,10 @@ def _say_results(summary: dict[str, Any]) -> None:
         )
     header = [
         "controller",
-        "worst-case gain",
+        "worst gain",
         f"≤ {number(summary['guarantee'], 5)}",
-        "cost, recorded world",
+        "cost, recorded",
         f"rms {names[key]}",
-        "cost under its worst attack",
+        "cost, attacked",
     ]
     table("Against the others", header, rows)

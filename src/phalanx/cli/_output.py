@@ -36,12 +36,17 @@ def number(value: Any, digits: int = 6) -> str:
 
 def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table on standard output, as wide as the terminal allows."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    out = Table(title=title, title_justify="left")
+    out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     for i, name in enumerate(header):
-        out.add_column(name, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0)
+        # Words may go to the next line where the terminal is narrow; no name or number is broken.
+        words = " ".join([name, *(row[i] for row in rows)]).split()
+        width = max(len(word) for word in words)
+        justify = "right" if i else "left"
+        out.add_column(name, justify=justify, overflow="fold", no_wrap=not i, min_width=width)
     for row in rows:
         out.add_row(*row)
     Console().print(out)

@@ -88,6 +88,15 @@ class MeanFieldCost:
             object.__setattr__(sized, name, _checked(name, getattr(self, name), size))
         return sized
 
+    def without_terminal(self) -> "MeanFieldCost":
+        """The same cost per stage, with nothing paid for the last state."""
+        out = object.__new__(MeanFieldCost)
+        for name in ("Q", "Q_bar", "R", "R_bar"):
+            object.__setattr__(out, name, getattr(self, name))
+        for name in ("Q_T", "Q_bar_T"):
+            object.__setattr__(out, name, frozen(np.zeros_like(getattr(self, name))))
+        return out
+
 
 def _checked(name: str, value: np.ndarray, size: int) -> np.ndarray:
     return symmetric(name, value, size, definite=name.startswith("R"))

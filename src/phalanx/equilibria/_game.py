@@ -63,7 +63,8 @@ class RobustGame:
 
     Args:
         system: the population.
-        cost: what it pays; scalars take the system's sizes.
+        cost: what it pays; scalars take the system's sizes. A stationary game has no last stage:
+            its terminal weights are 0.
         noise: covariances of the random part; none by default.
         horizon: T ≥ 1 stages, or `math.inf` for the stationary game (constant matrices only).
 
@@ -93,6 +94,7 @@ class RobustGame:
     ):
         T = check_horizon("horizon", horizon)
         cost = cost.for_sizes(system.state_size, system.control_size)
+        cost = cost.without_terminal() if T == float("inf") else cost
         noise = (MeanFieldNoise() if noise is None else noise).for_size(system.state_size)
         for what, stages in (("system", system.stages), ("cost", cost.stages)):
             if stages is None:

@@ -38,6 +38,7 @@ class Gains:
 def idle(game: RobustGame) -> Gains:
     """No control at all."""
     shape = (game.system.control_size, game.system.state_size)
+    shape = shape if game.stationary else (int(game.horizon), *shape)
     return Gains(np.zeros(shape), np.zeros(shape), "Every control is 0.")
 
 
@@ -75,7 +76,7 @@ def per_agent(game: RobustGame, factor: float = 1.1) -> Gains:
     s, c = game.system, game.cost
     alone = RobustGame(
         MeanFieldSystem(s.A, 0.0, s.B, 0.0, s.D, 0.0),
-        MeanFieldCost(Q=c.Q, R=c.R, Q_T=c.Q_T),
+        MeanFieldCost(Q=c.Q, R=c.R, Q_T=c.Q_T, Q_bar_T=c.Q_T),
         horizon=game.horizon,
     )
     try:

@@ -125,7 +125,13 @@ def worst_disturbance(
             "rounds is missing: a stationary game needs to know how long the attack lasts."
         )
     n_agents = check_agents("n_agents", n_agents)
-    T = int(game.horizon) if rounds is None else rounds
+    T = game.horizon if rounds is None else rounds
+    if isinstance(T, bool) or not isinstance(T, int) or T < 1:
+        raise InputError(f"rounds must be a whole number of at least 1, but it is {rounds!r}.")
+    if not game.stationary and game.horizon != T:
+        raise InputError(
+            f"rounds is {T}, but the game's horizon is {game.horizon}; leave rounds out."
+        )
     halves: list[tuple[Half, np.ndarray]] = [("mean", L)]
     if n_agents != 1:
         halves.insert(0, ("deviation", K))

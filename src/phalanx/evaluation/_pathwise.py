@@ -73,9 +73,7 @@ def pathwise_check(trajectory: Trajectory, game: RobustGame, saddle: SaddlePoint
     )
     cost = trajectory.cost
     if game.stationary:
-        cost += _form(trajectory.final, M, M_bar) - _form(
-            trajectory.final, game.cost.Q_T, game.cost.Q_bar_T
-        )
+        cost += _form(trajectory.final, M, M_bar)
     return PathwiseCheck(bool(cost <= bound + ROUNDING * abs(bound)), float(cost), float(bound))
 
 

@@ -72,13 +72,17 @@ def _notes(summary: dict[str, Any], stationary: bool) -> list[str]:
     for name in ("gamma_mean_field", "gamma_population", "gamma_theorem3"):
         if summary[name] == math.inf:
             notes.append(f"{name} is null: without process noise no gamma meets the noise budget.")
+    if summary["gamma"] == math.inf:
+        notes.append("gamma and budget_slack are null: gamma is infinite, the LQR limit.")
     if stationary:
         notes.append(
             "gamma_theorem3 is null: its constant C grows without bound as the horizon does."
         )
         notes.append("value and value_mean_field are averages per step.")
     if summary["value"] is None:
-        notes.append("value and the gains are null: there is no saddle point at this gamma.")
+        notes.append(
+            "value, budget_slack and the gains are null: there is no saddle point at this gamma."
+        )
     if not math.isfinite(summary["margin"]):
         notes.append("margin is null: no finite margin could be computed at this gamma.")
     if summary["K1"] is None and summary["L1"] is not None:

@@ -18,7 +18,7 @@ def _two_by_two() -> Scenario:
         return load_toml(path)
 
 
-def _battery_fleet() -> Scenario:
+def _fleet() -> Scenario:
     from phalanx.scenarios._battery_fleet import battery_fleet
 
     return battery_fleet()
@@ -26,8 +26,15 @@ def _battery_fleet() -> Scenario:
 
 _BUILT_IN: dict[str, Callable[[], Scenario]] = {
     "two-by-two": _two_by_two,
-    "battery-fleet": _battery_fleet,
+    "battery-fleet": _fleet,
 }
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for a file
+        return False
 
 
 def scenario_names() -> list[str]:
@@ -56,7 +63,7 @@ def scenario(name: str | Path) -> Scenario:
     if str(name) in _BUILT_IN:
         return _BUILT_IN[str(name)]()
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or _exists(path):
         from phalanx.scenarios._toml import load_toml
 
         return load_toml(path)

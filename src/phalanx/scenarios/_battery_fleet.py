@@ -11,7 +11,9 @@ State of home i, every quarter hour (all of it relative to the plan):
 
 d is the home's forecast error of the quarter hour in kWh: real household profiles on top of the real
 error of the whole area. The home's own energy manager covers the share φ from its battery at once;
-the rest reaches the meter. u moves the battery's set-point, from the next quarter hour on. g is one
+the rest reaches the meter. Each quarter hour the plant also trades a share of its stored energy back
+to half full on the intraday market: a change of plan, which λ holds together with self-discharge,
+and which is no imbalance because it is announced. u moves the battery's set-point, from the next quarter hour on. g is one
 account for the whole plant: only means drive it, which is what makes this a mean-field problem.
 """
 
@@ -30,6 +32,7 @@ AGENTS = 1000
 CAPACITY = 8.9  # kWh usable
 POWER = 5.15  # kW
 SELF_DISCHARGE = 0.02  # per month
+BUYBACK_HOURS = 6.0  # time constant of trading stored energy back to half full
 COVERED = 0.3  # φ
 SETTLING_HOURS = 4.0  # time constant of λ_g
 # Deviations that are as bad as each other: Bryson's rule turns them into weights 1/size².
@@ -80,6 +83,7 @@ def battery_fleet() -> Scenario:
         data="SimBench 1.6.3, 15-minute load and solar profiles of 2016",
         licence="ODbL 1.0 (data)",
         notes=(
+            "Trading stored energy back is taken to work at once and its price is not part of the cost.",
             "The model is linear. Limits of energy and power are not part of it; how often the simulation leaves them is counted and reported.",
             "Conversion losses are not part of it: a charge-discharge cycle really loses about a tenth of the energy, which a linear "
             "model cannot express (losses take the absolute value of power). They act like a further forecast error.",
@@ -94,7 +98,8 @@ def game(own: float, common: float) -> RobustGame:
         own: standard deviation of a home's own forecast error, kWh per quarter hour.
         common: of the error that all homes share.
     """
-    keep = (1 - SELF_DISCHARGE) ** (1 / (365.25 / 12 * STEPS_PER_DAY))
+    kept = (1 - SELF_DISCHARGE) ** (1 / (365.25 / 12 * STEPS_PER_DAY))
+    keep = kept * np.exp(-HOURS / BUYBACK_HOURS)
     settle = np.exp(-HOURS / SETTLING_HOURS)
     A = np.array([[keep, HOURS, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, settle]])
     A_bar = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, HOURS, 0.0]])
@@ -157,6 +162,11 @@ def _parameters(own: float, common: float) -> tuple[Parameter, ...]:
             "self-discharge",
             f"{SELF_DISCHARGE:.0%} a month",
             "lithium-ion cells lose 2 to 3 % a month (daviddarling.info)",
+        ),
+        Parameter(
+            "buying back stored energy",
+            f"{BUYBACK_HOURS:g} h time constant",
+            "intraday trading, announced and so no imbalance; chosen",
         ),
         Parameter(
             "φ, own error covered at once",
