@@ -6,6 +6,9 @@ from hypothesis import HealthCheck, settings
 
 import phalanx as px
 
+# Doctest collection would import every conftest.py under one name.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+
 # The same examples in every run, and no verdict on how long one takes.
 settings.register_profile(
     "phalanx",

@@ -41,7 +41,10 @@ def test_the_callers_array_stays_the_callers():
     ("value", "sentence"),
     [
         (3.0, r"B is the scalar 3, which means 3 times the identity.*\(2, 1\).*not square"),
-        ([1.0, 2.0], r"B has shape \(2,\) and must have shape \(2, 1\).*np.reshape\(B, \(2, 1\)\)"),
+        (
+            [1.0, 2.0],
+            r"B has shape \(2,\) and must have shape \(2, 1\).*np.reshape\(B, \(-1, 1\)\)",
+        ),
         ([[1.0, 2.0]], r"B has shape \(1, 2\).*it looks transposed"),
         ([[1.0], [2.0], [3.0]], r"B has shape \(3, 1\) and must have shape \(2, 1\)"),
         ([[1.0], [2.0, 3.0]], "B is ragged"),
@@ -104,8 +107,14 @@ def test_no_other_level_is_one(value):
 
 def test_the_time_axis_is_the_one_all_share():
     A, B, C = np.ones((5, 2, 2)), np.ones((2, 2)), np.ones((1, 2, 2))
-    assert types.same_time_axis([("A", A), ("B", B), ("C", C)]) == 5
+    assert types.same_time_axis([("A", A), ("B", B)]) == 5
     assert types.same_time_axis([("B", B)]) is None
+    assert types.same_time_axis([("B", B), ("C", C)]) == 1
+
+
+def test_in_a_batch_a_time_axis_of_one_is_a_constant():
+    A, B = np.ones((3, 5, 2, 2)), np.ones((3, 1, 2, 2))
+    assert types.same_time_axis([("A", A), ("B", B)]) == 5
 
 
 def test_time_axes_that_differ_are_listed():

@@ -45,9 +45,7 @@ def array(name: str, value: MatrixLike) -> np.ndarray:
             raise InputError(
                 f"{name} is ragged: its rows differ in length; give every row the same number of entries."
             ) from error
-        raise InputError(
-            f"{name} must hold real numbers only, but it is {_short(value)}."
-        ) from error
+        raise InputError(f"{name} must hold numbers only, but it is {_short(value)}.") from error
     if not np.all(np.isfinite(out)):
         where = np.argwhere(~np.isfinite(out))[0]
         at = "" if out.ndim == 0 else f" at index {tuple(int(i) for i in where)}"
@@ -143,11 +141,8 @@ def attenuation(name: str, value: Any) -> Float[np.ndarray, "*batch"]:
         raise InputError(
             f"{name} must be a positive number, or one per game of a batch, but it is {_short(value)}."
         )
-    squared = out[np.isfinite(out)]
-    if ((squared > LARGEST_GAMMA) | (squared < 1 / LARGEST_GAMMA)).any():
-        raise InputError(
-            f"{name} is {_short(value)}, whose square is beyond floating point; say inf for the LQR limit."
-        )
+    # A γ whose square is beyond floating point is the LQR limit.
+    out = np.where(out > LARGEST_GAMMA, np.inf, out)
     return out
 
 
@@ -172,14 +167,15 @@ def frozen(value: np.ndarray) -> np.ndarray:
 def _real(name: str, value: Any, wanted: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InputError(f"{name} must be {wanted}, but it is {_short(value)}.")
-    if np.isnan(value):
-        raise InputError(f"{name} must be {wanted}, but it is nan.")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as error:
         raise InputError(
             f"{name} must be {wanted}, but it has {len(str(value))} digits."
         ) from error
+    if np.isnan(number):
+        raise InputError(f"{name} must be {wanted}, but it is nan.")
+    return number
 
 
 def _is_ragged(value: Any) -> bool:

@@ -284,8 +284,6 @@ def test_the_deviation_game_can_be_the_one_that_fails(phalanx, toml):
 
 # --- null, and why -----------------------------------------------------------------------------
 
-# `experiments.design` leaves these nulls without a note.
-silent = pytest.mark.xfail(reason="no note says why gamma or budget_slack is null")
 DEAD_DEVIATION = {
     "system.A": "[[3.0, 0.0], [0.0, 0.5]]",
     "system.A_bar": "[[-3.0, 0.0], [0.0, 0.0]]",
@@ -300,11 +298,11 @@ DEAD_DEVIATION = {
         ({}, ["--agents", "inf"]),
         ({"noise.Sigma": None}, []),
         ({"game.horizon": "inf"}, []),
-        pytest.param({"game.horizon": "inf", "game.gamma": "0.5"}, [], marks=silent),
-        pytest.param({"game.gamma": "0.5"}, [], marks=silent),
+        pytest.param({"game.horizon": "inf", "game.gamma": "0.5"}, []),
+        pytest.param({"game.gamma": "0.5"}, []),
         (DEAD_DEVIATION, ["--agents", 1]),
-        pytest.param({}, ["--gamma", "inf"], marks=silent),
-        pytest.param({"game.horizon": "inf"}, ["--gamma", "inf"], marks=silent),
+        pytest.param({}, ["--gamma", "inf"]),
+        pytest.param({"game.horizon": "inf"}, ["--gamma", "inf"]),
     ],
     ids=[
         "agents",

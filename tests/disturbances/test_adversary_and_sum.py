@@ -80,5 +80,6 @@ def test_a_sum_may_hold_an_adversary():
     np.testing.assert_allclose(run.d, answer(run, [0] * T) + 1, rtol=1e-12)
 
 
-def test_the_sum_of_nothing_is_calm():
-    np.testing.assert_array_equal(play(px.Sum()).x, play(None).x)
+def test_the_sum_of_nothing_is_refused():
+    with pytest.raises(px.InputError, match="at least one disturbance"):
+        px.Sum()

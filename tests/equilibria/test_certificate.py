@@ -162,8 +162,10 @@ def test_the_stabilising_solution_fails_below_the_level(f16):
     assert certificate.outcome.status == "infeasible"
 
 
-def test_the_margin_of_a_game_without_a_stabilising_solution_is_not_positive(f16):
-    assert px.certify(f16, 0.363762).margin <= 0
+def test_without_a_stabilising_solution_there_is_no_margin(f16):
+    certificate = px.certify(f16, 0.363762)
+    assert certificate.binding == "stabilising_solution"
+    assert np.isnan(certificate.margin)
 
 
 def test_a_stationary_margin_that_closes_is_the_games():

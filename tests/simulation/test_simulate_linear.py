@@ -195,7 +195,10 @@ def test_a_fault_names_the_argument(settings, sentence):
 @pytest.mark.parametrize("name", ["A", "B", "E"])
 def test_rounds_past_the_time_axis_are_refused(name):
     system = px.LinearSystem(**(CONSTANT | {name: VARYING[name]}))
-    with pytest.raises(px.InputError, match=f"{name} is given for 6 stages, but rounds is 7"):
+    with pytest.raises(
+        px.InputError,
+        match=f"{name} is given for 6 stages, but the run goes from round 0 to round 6",
+    ):
         px.simulate(system, HETEROGENEOUS["policies"], rounds=T + 1)
 
 

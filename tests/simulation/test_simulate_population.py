@@ -296,7 +296,9 @@ def test_rounds_are_needed_where_nothing_varies_in_time():
 
 
 def test_rounds_past_the_time_axis_are_refused():
-    with pytest.raises(px.InputError, match="A is given for 6 stages, but rounds is 7"):
+    with pytest.raises(
+        px.InputError, match="A is given for 6 stages, but the run goes from round 0 to round 6"
+    ):
         px.simulate(WORLD.system, px.MeanFieldFeedback(WORLD.K, WORLD.L), rounds=7, n_agents=2)
 
 

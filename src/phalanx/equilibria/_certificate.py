@@ -13,6 +13,7 @@ import numpy as np
 
 from phalanx._outcome import InputError, Outcome
 from phalanx._types import agents as check_agents
+from phalanx._types import attenuation
 from phalanx.equilibria._game import Half, RobustGame
 from phalanx.equilibria._levels import AttenuationLevels, attenuation_levels
 from phalanx.equilibria._saddle import NAMES, SaddlePoint, first_failure, solve
@@ -95,6 +96,7 @@ def certify(
     n_agents = check_agents("n_agents", n_agents)
     if game.batch or np.ndim(gamma):
         raise InputError("certify takes one game and one gamma; call it for each game of a batch.")
+    gamma = float(attenuation("gamma", gamma))
     saddle = solve(game, gamma, n_agents)
     if levels is None or levels.n_agents != n_agents:
         levels = attenuation_levels(game, n_agents)
@@ -102,7 +104,7 @@ def certify(
     if saddle.feasible:
         value = float(saddle.value)
         # Without process noise the budget is 0 at every γ, infinite ones included.
-        slack = (float(gamma) ** 2 * saddle.noise_power if saddle.noise_power else 0.0) - value
+        slack = (gamma**2 * saddle.noise_power if saddle.noise_power else 0.0) - value
     viable = slack is not None and slack >= 0
     if not saddle.feasible:
         binding, stage, margin, why = _failure(game, saddle, levels)
@@ -114,7 +116,7 @@ def certify(
             binding, stage = _at_level(game, levels)
         why = _reason(viable, binding, stage, levels)
     return Certificate(
-        gamma=float(gamma),
+        gamma=gamma,
         n_agents=n_agents,
         viable=viable,
         binding=binding,
@@ -122,7 +124,7 @@ def certify(
         margin=margin,
         budget_slack=slack,
         value=value,
-        reason=_head(float(gamma), n_agents, viable, slack, value) + why,
+        reason=_head(gamma, n_agents, viable, slack, value) + why,
         levels=levels,
         saddle=saddle,
     )

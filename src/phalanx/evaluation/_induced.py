@@ -201,9 +201,8 @@ def _worst(loop: LQGame, T: int) -> tuple[float, Float[np.ndarray, "T q"]]:
             adjoint = A[t].T @ adjoint
         return out.ravel()
 
-    operator: Any = scipy.sparse.linalg.LinearOperator(  # pyright: ignore[reportCallIssue]  (SciPy ships no types)
-        (T * q, T * q), matvec=gram, dtype=np.float64
-    )
+    linear_operator: Any = scipy.sparse.linalg.LinearOperator  # SciPy ships no types for it
+    operator = linear_operator((T * q, T * q), matvec=gram, dtype=np.float64)
     value, vector = scipy.sparse.linalg.eigsh(operator, k=1, v0=np.ones(T * q))
     return float(value[0]), vector[:, 0].reshape(T, q)
 

@@ -81,7 +81,7 @@ def _notes(summary: dict[str, Any], stationary: bool) -> list[str]:
         notes.append("value and value_mean_field are averages per step.")
     if summary["value"] is None:
         notes.append(
-            "value, budget_slack and the gains are null: there is no saddle point at this gamma."
+            "value, value_mean_field, budget_slack and the gains are null: there is no saddle point at this gamma."
         )
     if not math.isfinite(summary["margin"]):
         notes.append("margin is null: no finite margin could be computed at this gamma.")
