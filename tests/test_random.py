@@ -107,15 +107,38 @@ def test_more_agents_leave_the_first_ones_draws_alone(precision):
 @pytest.mark.parametrize("word", [0x00000000, 0xFFFFFFFF])
 def test_the_extreme_words_give_finite_numbers(word):
     word = jnp.uint32(word)
-    assert np.isfinite(_random._normal32(word))
+    for other in (0, 0xFFFFFFFF):
+        pair = _random._two_normals32(word, jnp.uint32(other))
+        assert np.isfinite(np.array(pair)).all()
     with jax.enable_x64(True):
         assert np.isfinite(_random._normal64(word, word))
 
 
-def test_the_extreme_words_give_opposite_numbers():
-    """The cells' midpoints lie symmetrically about 0."""
+def test_the_largest_radius_is_that_of_the_smallest_uniform():
+    pair = np.array(_random._two_normals32(jnp.uint32(0), jnp.uint32(12345)), dtype=float)
+    np.testing.assert_allclose(np.hypot(*pair), np.sqrt(2 * 33 * np.log(2)), rtol=1e-6)
+
+
+def test_the_two_normals_lie_where_box_and_muller_put_them():
+    """Against float64: radius from the first word, angle in its octant from the second."""
+    words = np.random.default_rng(3).integers(0, 2**32, size=(2, 4000), dtype=np.uint32)
+    x, y = np.array(_random._two_normals32(*(jnp.asarray(w) for w in words)), dtype=float)
+    radius = np.sqrt(-2 * np.log((words[0].astype(float) + 0.5) / 2**32))
+    np.testing.assert_allclose(x**2 + y**2, radius**2, rtol=3e-6, atol=3e-7)
+    place = ((words[1] & 0x1FFFFFFF).astype(float) + 0.5) / 2**29 * np.pi / 4
+    np.testing.assert_allclose(
+        np.arctan2(np.minimum(abs(x), abs(y)), np.maximum(abs(x), abs(y))), place, atol=1e-6
+    )
+    octant = words[1] >> 29
+    swapped, down, left = (octant & 1).astype(bool), (octant & 2) > 0, (octant & 4) > 0
+    sure = np.abs(place - np.pi / 4) > 1e-5
+    assert ((np.abs(y) > np.abs(x)) == swapped)[sure].all()
+    assert ((x < 0) == left).all()
+    assert ((y < 0) == down).all()
+
+
+def test_the_two_words_of_a_block_give_opposite_numbers_at_the_ends_in_double_precision():
     low, high = jnp.uint32(0), jnp.uint32(0xFFFFFFFF)
-    assert _random._normal32(low) == -_random._normal32(high)
     with jax.enable_x64(True):
         assert _random._normal64(low, low) == -_random._normal64(high, high)
 

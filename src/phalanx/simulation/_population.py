@@ -75,7 +75,7 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
         own_key, common_key = jax.random.split(jax.random.fold_in(noise_key, t))
         shapes = {"Sigma": (own_key, x0.shape), "Sigma_bar": (common_key, (len(x0), 1))}
         return {
-            name: _random.normal(key, shape, x0.dtype)
+            name: _random.packed_normal(key, shape, x0.dtype)
             for name, (key, shape) in shapes.items()
             if name in static.noisy
         }
@@ -120,11 +120,13 @@ def run(static: Static, inputs: Inputs, policy: Any, disturbance: Any, key: jax.
             d_bar, energy = jnp.zeros(q, x.dtype), zero
         noise_energy = zero
         if "Sigma" in static.noisy:
-            noise = apply(inputs.roots["Sigma"], drawn["Sigma"])
+            noise = apply(inputs.roots["Sigma"], _random.unpack(drawn["Sigma"], x.shape))
             x_next = x_next + noise
             noise_energy = noise_energy + _mean_square(noise)
         if "Sigma_bar" in static.noisy:
-            common = dot(inputs.roots["Sigma_bar"], drawn["Sigma_bar"])[:, 0]
+            common = dot(
+                inputs.roots["Sigma_bar"], _random.unpack(drawn["Sigma_bar"], (len(x), 1))
+            )[:, 0]
             shared = shared + common
             noise_energy = noise_energy + common @ common
         x_next = x_next + shared[:, None]
