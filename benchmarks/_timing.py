@@ -33,17 +33,21 @@ def race(
     *,
     target: str,
     pairs: int = 7,
+    calls: int = 1,
     floor: Callable[[float], str] = lambda seconds: "",
 ) -> Race:
-    """Time `ours` and `peer` in turn, after a warm-up of each; the median decides."""
+    """Time `ours` and `peer` in turn, after a warm-up of each; the median over pairs decides.
+
+    A turn is `calls` calls, for work so short that the other's turn would still be in the caches.
+    """
     mine, theirs = [], []
     ours()
     if peer is not None:
         peer()
     for _ in range(pairs):
-        mine.append(_seconds(ours))
+        mine.append(_seconds(ours, calls))
         if peer is not None:
-            theirs.append(_seconds(peer))
+            theirs.append(_seconds(peer, calls))
     ratio = statistics.median(b / a for a, b in zip(mine, theirs, strict=True)) if theirs else None
     typical = statistics.median(mine)
     return Race(
@@ -51,7 +55,8 @@ def race(
     )
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def _seconds(call: Callable[[], object], calls: int) -> float:
     start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start) / calls

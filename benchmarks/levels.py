@@ -22,7 +22,8 @@ def run(machine: Machine) -> list[Race]:
                 lambda game=game, near=near: px.solve(game, near),
                 lambda game=game, level=level: px.solve(game, 10 * level),
                 target="near is no cliff",
-                pairs=51,
+                pairs=11,
+                calls=10,
             )
         )
         out.append(

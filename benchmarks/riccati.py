@@ -69,7 +69,8 @@ def run(machine: Machine) -> list[Race]:
             lambda: solve_finite(small, gamma, "compiled"),
             lambda: direct(*one(small), GAMMA, 100),
             target="≥ 10",
-            pairs=101,
+            pairs=21,
+            calls=20,
             floor=lambda s: f"{s / 100 * 1e6:.1f} µs a stage: latency of a sequential loop",
         )
     )
