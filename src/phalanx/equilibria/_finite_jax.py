@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from phalanx._linalg._unrolled import UNROLLED
-from phalanx.equilibria._finite import step
 from phalanx.equilibria._game import LQGame
+from phalanx.equilibria._step import step
 
 
 def backward(game: LQGame, gamma2: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, ...]:

@@ -11,7 +11,7 @@ Every left side falls as γ grows, so each level is the end of an interval and i
 many γ's are solved side by side as one batch, and each pass cuts the bracket to a small fraction.
 The bracket closes to a relative 1e-12 on the feasible side. A yes-or-no question about a margin
 loses no digits near the level, so precision does not depend on how the margin behaves there; the
-recursion itself forms nothing large (see `_finite`), nor does the doubling (see `_stationary`).
+recursion itself forms nothing large (see `_step`), nor does the doubling (see `_stationary`).
 """
 
 from collections.abc import Callable

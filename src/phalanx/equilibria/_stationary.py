@@ -13,7 +13,7 @@ The iteration runs on what is left of the equation beyond a first guess X₀: wi
 
     A_0 = ΦA,   G_0 = ΦG,   H_0 = (one game step from X₀) − X₀,      M = X₀ + lim H_k.
 
-All three come from the game step's own well-conditioned pieces (see `_finite`), never from GX₀,
+All three come from the game step's own well-conditioned pieces (see `_step`), never from GX₀,
 which is huge where control is cheap. The guess is Q at first: one stage of the game. Where that does
 not end in a proof, it is the stabilising solution of the regulator, whose closed loop is stable:
 the remainder is then small and well conditioned, and its limit is the stabilising solution even
@@ -33,8 +33,8 @@ from jaxtyping import Bool, Float
 
 from phalanx._linalg import LAPACK
 from phalanx._linalg._spectral import is_stable
-from phalanx.equilibria._finite import step
 from phalanx.equilibria._game import LQGame
+from phalanx.equilibria._step import step
 
 # Doublings after which a limit counts as absent: 2⁶⁴ stages.
 MAX_DOUBLINGS = 64
