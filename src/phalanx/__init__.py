@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_WHERE])
+    return sorted([*(name for name in globals() if name.startswith("__")), *_WHERE, "testing"])
 
 
 if TYPE_CHECKING:  # what a type checker sees of the lazy names

@@ -38,26 +38,35 @@ def read_table(path: Path, what: str) -> np.ndarray:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"{what}: {path.name} is not a readable text file.") from error
-    lines = [line.replace(";", ",") for line in text.splitlines() if line.strip()]
-    rows = [
-        [cell.strip() for cell in (line.split(",") if "," in line else line.split())]
-        for line in lines
+    if ";" in text and "," in text:
+        raise InputError(
+            f"{what}: {path.name} has both ';' and ','; separate columns with one of them and write decimals with a point."
+        )
+    lines = [
+        (number, line.replace(";", ","))
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
     ]
-    if rows and not any(_is_number(cell) for cell in rows[0]):
+    rows = [
+        (number, [cell.strip() for cell in (line.split(",") if "," in line else line.split())])
+        for number, line in lines
+    ]
+    if rows and not any(_is_number(cell) for cell in rows[0][1]):
         rows = rows[1:]
     if not rows:
         raise InputError(f"{what}: {path.name} is empty.")
-    for number, row in enumerate(rows):
-        if len(row) != len(rows[0]):
+    first, columns = rows[0][0], len(rows[0][1])
+    for number, row in rows:
+        if len(row) != columns:
             raise InputError(
-                f"{what}: {path.name} is ragged: row {number} has {len(row)} entries and row 0 has {len(rows[0])}."
+                f"{what}: {path.name} is ragged: line {number} has {len(row)} entries and line {first} has {columns}."
             )
         for cell in row:
             if not _is_number(cell):
                 raise InputError(
-                    f"{what}: {path.name} holds {cell!r} in row {number}, which is not a number."
+                    f"{what}: {path.name} holds {cell!r} in line {number}, which is not a number."
                 )
-    return array(f"{what} ({path.name})", [[float(cell) for cell in row] for row in rows])
+    return array(f"{what} ({path.name})", [[float(cell) for cell in row] for _, row in rows])
 
 
 def _is_number(cell: str) -> bool:

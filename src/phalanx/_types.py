@@ -68,12 +68,16 @@ def matrix(name: str, value: MatrixLike, rows: int, columns: int) -> Matrix:
         out = out * np.eye(rows, columns)
     if out.ndim not in (2, 3, 4) or out.shape[-2:] != (rows, columns):
         hint = ""
-        if out.ndim == 1 and out.size == rows:
+        if out.ndim == 1 and out.size == rows == columns:
+            hint = f"; write np.diag({name}) for a diagonal matrix, or one row per entry for a single column"
+        elif out.ndim == 1 and out.size == rows:
             hint = f"; for a single column write one row per entry, as np.reshape({name}, (-1, 1)) does"
         elif out.ndim == 1 and out.size == rows * columns:
             hint = f"; write it as a matrix, for example np.reshape({name}, ({rows}, {columns}))"
         elif out.ndim >= 2 and out.shape[-2:] == (columns, rows):
             hint = "; it looks transposed"
+        elif out.ndim >= 2 and out.shape[-1] == rows != out.shape[-2]:
+            hint = f"; it looks transposed: it needs {rows} rows, one per entry of the state"
         raise InputError(
             f"{name} has shape {out.shape} and must have shape ({rows}, {columns}), or (T, {rows}, {columns}) "
             f"when it varies in time{hint}."

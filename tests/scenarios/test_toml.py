@@ -194,17 +194,19 @@ def test_gamma_is_auto_by_default(load):
 
 
 def test_x0(load, tmp_path):
-    assert load(small()).x0 is None
-    np.testing.assert_array_equal(load(small("x0 = [1, -2.5]")).x0, [1.0, -2.5])
+    np.testing.assert_array_equal(load(small()).game.noise.x0, [0.0, 0.0])
+    np.testing.assert_array_equal(load(small("x0 = [1, -2.5]")).game.noise.x0, [1.0, -2.5])
     np.save(tmp_path / "x0.npy", np.array([3.0, 4.0]))
-    np.testing.assert_array_equal(load(small('x0 = {file = "x0.npy"}')).x0, [3.0, 4.0])
+    np.testing.assert_array_equal(load(small('x0 = {file = "x0.npy"}')).game.noise.x0, [3.0, 4.0])
 
 
 def test_x0_may_be_a_row_or_a_column_of_a_csv(load, tmp_path):
     (tmp_path / "row.csv").write_text("1,2\n")
     (tmp_path / "column.csv").write_text("1\n2\n")
     for name in ("row", "column"):
-        np.testing.assert_array_equal(load(small(f'x0 = {{file = "{name}.csv"}}')).x0, [1.0, 2.0])
+        np.testing.assert_array_equal(
+            load(small(f'x0 = {{file = "{name}.csv"}}')).game.noise.x0, [1.0, 2.0]
+        )
 
 
 def test_labels(load):

@@ -153,6 +153,8 @@ def run(
     else:
         _say_design(world, record.summary["design"])
         _say_results(record.summary)
+        for note in record.summary["notes"]:
+            say(f"note: {note}")
         say(f"\nReport: {page}")
     return 0
 
@@ -196,12 +198,14 @@ def _gamma(text: str | None, world: Any) -> float | None:
 
     if text is None:
         return None
-    if text == "auto":
-        world_choice: Any = "auto"
-        return world_choice
+    if text in ("auto", "saddle"):
+        choice: Any = text
+        return choice
     gamma = _float(text)
     if not gamma > 0:
-        raise InputError(f'gamma must be a positive number or "auto", but it is {text!r}.')
+        raise InputError(
+            f'gamma must be a positive number, "auto" or "saddle", but it is {text!r}.'
+        )
     return gamma
 
 
@@ -264,22 +268,27 @@ def _say_design(world: Any, summary: dict[str, Any]) -> None:
     game = world.game
     horizon = "stationary" if game.stationary else f"{game.horizon} stages"
     say(f"{world.title}")
-    say(
-        f"  {number(float(summary['n_agents']), 10)} agents, {game.system.state_size} states, {game.system.control_size} controls, {horizon}"
+    sizes = (
+        (number(float(summary["n_agents"]), 10), "agent"),
+        (str(game.system.state_size), "state"),
+        (str(game.system.control_size), "control"),
     )
+    counts = ", ".join(f"{count} {what}{'' if count == '1' else 's'}" for count, what in sizes)
+    say(f"  {counts}, {horizon}")
     say()
     rows = [
         ("saddle point exists from", "gamma_saddle"),
         ("mean-field limit", "gamma_mean_field"),
         ("exact for this many agents", "gamma_population"),
-        ("P1's Theorem 3 (a condition, not a guarantee)", "gamma_theorem3"),
+        ("Theorem 3 of Zaman et al. (a condition, no guarantee)", "gamma_theorem3"),
     ]
     table(
         "Least attenuation levels",
         ["condition", "gamma"],
-        [[label, number(summary[key], 12)] for label, key in rows],
+        [[label, number(summary[key], 9)] for label, key in rows],
     )
-    say(summary["reason"])
+    if summary["value"] is not None:  # otherwise the same sentence follows as the error
+        say(summary["reason"])
     stage = "" if summary["stage"] is None else f" at stage {summary['stage']}"
     say(
         f"binding: {summary['binding']}{stage}; least margin {number(summary['margin'])}; value {number(summary['value'])}"
@@ -315,8 +324,8 @@ def _say_results(summary: dict[str, Any]) -> None:
     header = [
         "controller",
         "worst gain",
-        f"≤ {number(summary['guarantee'], 5)}",
-        "cost, recorded",
+        f"≤ γ² = {number(summary['guarantee'], 5)}?",
+        "cost, recorded" if summary["scenario"]["recorded"] else "cost, simulated",
         f"rms {names[key]}",
         "cost, attacked",
     ]

@@ -18,6 +18,7 @@ from phalanx.equilibria._game import Half, RobustGame
 from phalanx.equilibria._levels import AttenuationLevels, attenuation_levels
 from phalanx.equilibria._saddle import NAMES, SaddlePoint, first_failure, solve
 from phalanx.equilibria._stationary import solve_stationary
+from phalanx.equilibria._value import initial_value
 
 Binding = Literal["deviation_game", "mean_game", "stabilising_solution", "noise_budget"]
 
@@ -39,6 +40,7 @@ class Certificate:
             game's margin fails, NaN where there is no stabilising solution to take it of.
         budget_slack: γ²T Tr(Σ+Σ̄) − V_N (per step when stationary); None without a saddle point.
         value: V_N; None without a saddle point.
+        value_initial: the part of it that the initial state costs; None when stationary.
         reason: the above in one sentence.
         levels: the attenuation levels.
         saddle: the saddle point at γ, with both sides' gains.
@@ -52,6 +54,7 @@ class Certificate:
     margin: float
     budget_slack: float | None
     value: float | None
+    value_initial: float | None
     reason: str
     levels: AttenuationLevels
     saddle: SaddlePoint
@@ -100,8 +103,9 @@ def certify(
     saddle = solve(game, gamma, n_agents)
     if levels is None or levels.n_agents != n_agents:
         levels = attenuation_levels(game, n_agents)
-    value = slack = None
+    value = slack = initial = None
     if saddle.feasible:
+        initial = initial_value(game, saddle.M, saddle.M_bar, n_agents)
         value = float(saddle.value)
         # Without process noise the budget is 0 at every γ, infinite ones included.
         slack = (gamma**2 * saddle.noise_power if saddle.noise_power else 0.0) - value
@@ -124,6 +128,7 @@ def certify(
         margin=margin,
         budget_slack=slack,
         value=value,
+        value_initial=initial,
         reason=_head(gamma, n_agents, viable, slack, value) + why,
         levels=levels,
         saddle=saddle,

@@ -165,12 +165,19 @@ class RobustGame:
         for part, names in _PARTS.items():
             stacked = object.__new__(type(getattr(first, part)))
             for name in names:
-                arrays = [getattr(getattr(g, part), name) for g in games]
+                arrays = [
+                    # Values need second moments only, so a stacked x0 is a part of Σ̄⁰.
+                    g.noise.initial_common
+                    if name == "Sigma_bar_0"
+                    else getattr(getattr(g, part), name)
+                    for g in games
+                ]
                 arrays = [X if X.ndim == 3 else X[None] for X in arrays]
                 length = max(len(X) for X in arrays)
                 arrays = [np.broadcast_to(X, (length, *X.shape[1:])) for X in arrays]
                 object.__setattr__(stacked, name, frozen(np.stack(arrays)))
             object.__setattr__(out, part, stacked)
+        object.__setattr__(out.noise, "x0", np.zeros(first.system.state_size))
         object.__setattr__(out, "horizon", first.horizon)
         return out
 

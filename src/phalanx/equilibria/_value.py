@@ -44,7 +44,7 @@ def traces(game: RobustGame, M: np.ndarray, M_bar: np.ndarray) -> Traces:
     noise = game.noise
     Sigma, Sigma_bar, Sigma_0, Sigma_bar_0 = (
         X[..., 0, :, :] if X.ndim == 4 else X
-        for X in (noise.Sigma, noise.Sigma_bar, noise.Sigma_0, noise.Sigma_bar_0)
+        for X in (noise.Sigma, noise.Sigma_bar, noise.Sigma_0, noise.initial_common)
     )
 
     def total(values: np.ndarray, each: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -58,6 +58,21 @@ def traces(game: RobustGame, M: np.ndarray, M_bar: np.ndarray) -> Traces:
         common=total(M_bar, Sigma_bar, Sigma_bar_0),
         mean=total(M_bar, Sigma, Sigma_0),
     )
+
+
+def initial_value(
+    game: RobustGame, M: np.ndarray, M_bar: np.ndarray, n_agents: float
+) -> float | None:
+    """The part of V_N that the initial state costs, a Tr(M_0Σ⁰) + Tr(M̄_0(Σ̄⁰ + x0x0ᵀ + sΣ⁰)).
+
+    For a single game; None in the stationary game, whose value per step it does not enter.
+    """
+    if game.stationary:
+        return None
+    share = 1 / n_agents
+    common = game.noise.initial_common + share * game.noise.Sigma_0
+    own = 0.0 if n_agents == 1 else (1 - share) * np.sum(M[0] * game.noise.Sigma_0)
+    return float(own + np.sum(M_bar[0] * common))
 
 
 def noise_power(game: RobustGame) -> ArrayB:

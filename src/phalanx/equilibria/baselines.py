@@ -93,9 +93,9 @@ def certainty_equivalent(
     game: RobustGame,
     key: int = 0,
     *,
-    rounds: int = 8,
-    episodes: int = 4,
-    n_agents: int = 20,
+    rounds: int = 16,
+    episodes: int = 8,
+    n_agents: int = 50,
     excitation: float = 1.0,
 ) -> Gains:
     """LQR on a model fitted by least squares to a short record of random play.
@@ -152,7 +152,7 @@ def certainty_equivalent(
     A, B = own[:, :m], own[:, m:]
     fitted = MeanFieldSystem(A, mean[:, :m] - A, B, mean[:, m:] - B, s.D, s.D_bar)
     gains = lqr(RobustGame(fitted, game.cost, game.noise, game.horizon))
-    note = f"LQR on a model fitted to {episodes} records of {rounds} rounds of {n_agents} agents."
+    note = f"LQR on a model fitted to {episodes * rounds} rounds of {n_agents} agents, excited at random."
     return Gains(gains.K, gains.L, note)
 
 

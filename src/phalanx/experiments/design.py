@@ -8,6 +8,8 @@ from phalanx.scenarios import Scenario
 
 # What `gamma = "auto"` means: this much above the least viable level.
 AUTO = 1.1
+# A least viable level this many times the saddle level deserves a word.
+FAR = 2.0
 
 
 def design(
@@ -17,7 +19,8 @@ def design(
 
     Args:
         scenario: the problem.
-        gamma: γ; the scenario's own choice by default, where "auto" is 1.1 × the least viable level.
+        gamma: γ; the scenario's own choice by default, where "auto" is 1.1 × the least viable level
+            and "saddle" 1.1 × the saddle level, which counts disturbances alone.
         n_agents: N; the scenario's own by default.
 
     Raises:
@@ -28,7 +31,8 @@ def design(
     chosen = scenario.gamma if gamma is None else gamma
     if isinstance(chosen, str):
         # Without process noise no level meets the budget; without any cost of d every level does.
-        least = levels.population if math.isfinite(levels.population) else levels.saddle
+        met = chosen == "auto" and math.isfinite(levels.population)
+        least = levels.population if met else levels.saddle
         chosen = AUTO * least if least > 0 else 1.0
     return certify(scenario.game, chosen, n_agents, levels)
 
@@ -58,6 +62,7 @@ def design_summary(certificate: Certificate) -> dict[str, Any]:
         "margin": c.margin,
         "value": c.value,
         "value_mean_field": value_mean_field,
+        "value_initial": c.value_initial,
         "budget_slack": c.budget_slack,
         "reason": c.reason,
         **gains,
@@ -74,6 +79,20 @@ def _notes(summary: dict[str, Any], stationary: bool) -> list[str]:
             notes.append(f"{name} is null: without process noise no gamma meets the noise budget.")
     if summary["gamma"] == math.inf:
         notes.append("gamma and budget_slack are null: gamma is infinite, the LQR limit.")
+    if summary["value"] is not None and stationary:
+        notes.append("value_initial is null: an average per step does not count the initial state.")
+    far = summary["gamma_population"] / summary["gamma_saddle"] if summary["gamma_saddle"] else 1.0
+    if FAR < far < math.inf:
+        initial = summary["value_initial"]
+        share = (
+            f" ({initial / summary['value']:.0%} of the value is the initial state's)"
+            if initial
+            else ""
+        )
+        notes.append(
+            f"The noise budget{share} puts the least viable gamma at {far:.3g} times the saddle level; gains so far "
+            'above it are nearly LQR\'s. To defend against disturbances alone, ask for gamma = "saddle".'
+        )
     if stationary:
         notes.append(
             "gamma_theorem3 is null: its constant C grows without bound as the horizon does."
@@ -81,7 +100,7 @@ def _notes(summary: dict[str, Any], stationary: bool) -> list[str]:
         notes.append("value and value_mean_field are averages per step.")
     if summary["value"] is None:
         notes.append(
-            "value, value_mean_field, budget_slack and the gains are null: there is no saddle point at this gamma."
+            "value, value_mean_field, value_initial, budget_slack and the gains are null: there is no saddle point at this gamma."
         )
     if not math.isfinite(summary["margin"]):
         notes.append("margin is null: no finite margin could be computed at this gamma.")

@@ -174,7 +174,6 @@ class _World:
     def __init__(self, scenario: Scenario, agents: int, seed: int, precision: Any):
         self.scenario, self.game = scenario, scenario.game
         self.agents, self.seed, self.precision = agents, seed, precision
-        self.x0 = scenario.x0
         self.rounds = STATIONARY_ROUNDS if self.game.stationary else int(self.game.horizon)
 
     def recorded(self, controller: Controller) -> list[Any]:
@@ -183,13 +182,13 @@ class _World:
 
         world = self.scenario.recorded
         disturbance, episodes, noise = self.scenario.disturbance, 1, self.game.noise
-        rounds, initial = self.rounds, self.x0
+        rounds, initial = self.rounds, None
         if world is not None:
             episodes = world.episodes
             rounds = len(world.common) // episodes
             noise = None
             # Recorded worlds bring their own disturbances; the spread of initial states is drawn.
-            initial = self._spread() if initial is None else initial
+            initial = self._spread()
         out = []
         for episode in range(episodes):
             x0 = initial if episode == 0 else out[-1].final
@@ -273,11 +272,11 @@ class _World:
         return {"ratio": measured.ratio, "low": measured.low, "high": measured.high, "runs": RUNS}
 
     def _spread(self) -> np.ndarray:
-        """(N, m) initial states drawn from Σ⁰ and Σ̄⁰, the same for every controller."""
+        """(N, m) initial states drawn around x0 from Σ⁰ and Σ̄⁰, the same for every controller."""
         rng = np.random.default_rng(self.seed)
         noise, m = self.game.noise, self.game.system.state_size
         own = rng.multivariate_normal(np.zeros(m), noise.Sigma_0, self.agents, method="eigh")
-        return own + rng.multivariate_normal(np.zeros(m), noise.Sigma_bar_0, method="eigh")
+        return own + rng.multivariate_normal(noise.x0, noise.Sigma_bar_0, method="eigh")
 
     def _play(
         self, controller: Controller, disturbance: Any, rounds: int, x0: Any, noise: Any

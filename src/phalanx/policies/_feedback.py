@@ -57,14 +57,26 @@ class MeanFieldFeedback(Policy):
     def observe(self, state: Any, feedback: Feedback) -> None:
         """Nothing is learned."""
 
-    def __call__(self, x: MatrixLike, x_bar: MatrixLike, t: int = 0) -> Float[np.ndarray, " p"]:
+    def __call__(
+        self, x: MatrixLike, x_bar: MatrixLike, t: int | None = None
+    ) -> Float[np.ndarray, " p"]:
         """The control of one agent outside the simulator, in float64 NumPy: what a device runs.
 
         Args:
             x: (m,) the agent's own state.
             x_bar: (m,) the mean state.
-            t: stage, for gains that vary in time.
+            t: stage, counted from 0; needed where gains vary in time. After the last stage the last
+                gain stays, or the first returns with `repeat`.
+
+        Raises:
+            InputError: a state of another size, or a stage that is missing, negative or no whole number.
         """
+        if t is None:
+            if self.K.ndim == 3:
+                raise InputError(f"t is missing: these gains vary over {len(self.K)} stages.")
+            t = 0
+        if isinstance(t, bool) or not isinstance(t, int | np.integer) or t < 0:
+            raise InputError(f"t must be a stage, a whole number from 0, but it is {t!r}.")
         x, x_bar = array("x", x), array("x_bar", x_bar)
         K, L = (
             G if G.ndim == 2 else G[t % len(G) if self.repeat else min(t, len(G) - 1)]

@@ -31,6 +31,7 @@ class RecordedWorld:
         episodes: how many times the game is played through, states carried over.
         title: what was recorded, in a few words. start: first instant, ISO 8601, or "".
         step_minutes: length of a round in minutes, 0 when rounds have no clock.
+        dropped: rounds at the end of the recording that fill no whole episode and are not played.
     """
 
     common: np.ndarray
@@ -39,6 +40,7 @@ class RecordedWorld:
     title: str
     start: str = ""
     step_minutes: float = 0.0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +50,8 @@ class Scenario:
     Attributes:
         name: short name. title: one line. story: a paragraph for the report.
         game: the robust game. n_agents: N, possibly infinite.
-        gamma: the level asked for, or "auto": 1.1 × the least viable level.
-        x0: (m,) initial state of all agents, on top of the noise's Σ⁰; 0 by default.
+        gamma: the level asked for, "auto" (1.1 × the least viable level) or "saddle" (1.1 × the
+            saddle level).
         state_names, control_names, disturbance_names: labels with units.
         limits: (low, high), each (m,), or None: what the linear model ignores and the run counts.
         recorded: real disturbances to replay, or None.
@@ -63,9 +65,8 @@ class Scenario:
     title: str
     game: RobustGame
     n_agents: float
-    gamma: float | Literal["auto"] = "auto"
+    gamma: float | Literal["auto", "saddle"] = "auto"
     story: str = ""
-    x0: np.ndarray | None = None
     state_names: tuple[str, ...] = ()
     control_names: tuple[str, ...] = ()
     disturbance_names: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ class DisturbanceTable(_Table):
 
     kind: Literal["replay", "gaussian", "uniform", "sinusoid", "random-walk", "step"]
     scope: Scope = "common"
+    title: str | None = None
     file: str | None = None
     covariance: Any = None
     radius: float | int | None = None
@@ -98,6 +99,7 @@ class MeanFieldFile(_Table):
 
     name: str = ""
     title: str = ""
+    story: str = ""
     system: SystemTable
     cost: CostTable
     noise: NoiseTable = Field(default_factory=NoiseTable)

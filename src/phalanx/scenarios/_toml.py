@@ -57,14 +57,19 @@ def _build(content: dict[str, Any], path: Path) -> Scenario:
     s = file.system
     system = MeanFieldSystem(**table(s, "A", "A_bar", "B", "B_bar", "D", "D_bar"))
     cost = MeanFieldCost(**table(file.cost, "Q", "Q_bar", "R", "R_bar", "Q_T", "Q_bar_T"))
-    noise = MeanFieldNoise(**table(file.noise, "Sigma", "Sigma_bar", "Sigma_0", "Sigma_bar_0"))
+    m, p, q = system.state_size, system.control_size, system.disturbance_size
+    x0 = _vector("x0", _value("[system] x0", s.x0, path), m) if s.x0 is not None else 0.0
+    noise = MeanFieldNoise(
+        **table(file.noise, "Sigma", "Sigma_bar", "Sigma_0", "Sigma_bar_0"), x0=x0
+    )
     game = RobustGame(system, cost, noise, horizon("horizon", file.game.horizon))
     gamma = file.game.gamma
-    if gamma != "auto":
+    if gamma not in ("auto", "saddle"):
         if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not gamma > 0:
-            raise InputError(f'gamma must be a positive number or "auto", but it is {gamma!r}.')
+            raise InputError(
+                f'gamma must be a positive number, "auto" or "saddle", but it is {gamma!r}.'
+            )
         gamma = float(gamma)
-    m, p, q = system.state_size, system.control_size, system.disturbance_size
     recorded, disturbance = None, None
     if file.disturbance is not None:
         recorded, disturbance = _disturbance(file.disturbance, game, path)
@@ -74,10 +79,11 @@ def _build(content: dict[str, Any], path: Path) -> Scenario:
     return Scenario(
         name=file.name or path.stem,
         title=file.title or file.name or path.stem,
+        story=file.story,
+        notes=_unplayed(file.disturbance, recorded),
         game=game,
         n_agents=agents("agents", file.game.agents),
         gamma=gamma,
-        x0=None if s.x0 is None else _vector("x0", _value("[system] x0", s.x0, path), m),
         state_names=_names("states", file.labels.states, m, "x"),
         control_names=_names("controls", file.labels.controls, p, "u"),
         disturbance_names=_names("disturbances", file.labels.disturbances, q, "d"),
@@ -99,6 +105,8 @@ def _value(name: str, value: Any, path: Path) -> Any:
                 )
                 raise InputError(f"{name} must hold numbers only, but it holds {entry!r}{hint}.")
         return value
+    if set(value) == {"diag"} and isinstance(value["diag"], list):
+        return np.diag(array(name, value["diag"]))
     if set(value) != {"file"} or not isinstance(value["file"], str):
         raise InputError(
             f'{name} is {value!r}; a matrix is a number, a list of rows, or {{file = "A.csv"}}.'
@@ -163,7 +171,7 @@ def _disturbance(
     table: DisturbanceTable, game: RobustGame, path: Path
 ) -> tuple[RecordedWorld | None, Any]:
     needed, allowed = _KEYS[table.kind]
-    given = table.model_dump(exclude={"kind", "scope"}, exclude_none=True)
+    given = table.model_dump(exclude={"kind", "scope", "title"}, exclude_none=True)
     for key in given:
         if key not in (*needed, *allowed):
             raise InputError(
@@ -221,10 +229,25 @@ def _recorded(table: DisturbanceTable, game: RobustGame, path: Path) -> Recorded
         raise InputError(
             f"[disturbance] file has {len(rows)} rows, but the horizon is {T}; give at least one row per stage."
         )
+    dropped = len(rows) - episodes * T
     rows = rows[: episodes * T]
     own = rows if table.scope == "idiosyncratic" else None
     return RecordedWorld(
-        rows if own is None else np.zeros((len(rows), q)), own, episodes, str(table.file)
+        rows if own is None else np.zeros((len(rows), q)),
+        own,
+        episodes,
+        table.title or f"the recording {table.file}",
+        dropped=dropped,
+    )
+
+
+def _unplayed(table: DisturbanceTable | None, recorded: RecordedWorld | None) -> tuple[str, ...]:
+    if table is None or recorded is None or not recorded.dropped:
+        return ()
+    played = len(recorded.common)
+    return (
+        f"{table.file} has {played + recorded.dropped} rows: {recorded.episodes} games of "
+        f"{played // recorded.episodes} rounds are played, and the last {recorded.dropped} rows are not.",
     )
 
 

@@ -35,7 +35,7 @@ class Inputs(NamedTuple):
         constant: matrices without a time axis, by name. varying: with one, (T, ·, ·).
         terminal: Q_T and Q_bar_T.
         roots: F with FFᵀ = Σ, for the covariances that are not 0.
-        x0: (m, N), or None: drawn.
+        x0: (m, N), or None: drawn around mean_x0, (m,).
         limits: (2, m) least and largest allowed state, or None.
         first_round: number of the first round.
     """
@@ -45,6 +45,7 @@ class Inputs(NamedTuple):
     terminal: dict
     roots: dict
     x0: jax.Array | None
+    mean_x0: jax.Array
     limits: jax.Array | None
     first_round: jax.Array
 
@@ -200,7 +201,7 @@ def _draw(inputs: Inputs, n_agents: int, key: jax.Array) -> jax.Array:
     own_key, common_key = jax.random.split(key)
     A = (inputs.constant | inputs.varying)["A"]
     m = A.shape[-1]
-    x0 = jnp.zeros((m, n_agents), A.dtype)
+    x0 = jnp.broadcast_to(inputs.mean_x0[:, None], (m, n_agents))
     if "Sigma_0" in inputs.roots:
         x0 = x0 + apply(inputs.roots["Sigma_0"], _random.normal(own_key, (m, n_agents), A.dtype))
     if "Sigma_bar_0" in inputs.roots:

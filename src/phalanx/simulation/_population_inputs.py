@@ -81,6 +81,7 @@ def prepare(
         terminal={name: cast(value) for name, value in terminal.items()},
         roots={name: cast(_root(covariances[name])) for name in static.noisy},
         x0=None if x0 is None else cast(x0),
+        mean_x0=cast(noise.x0),
         limits=sides,
         first_round=jnp.asarray(first_round),
     )
