@@ -36,8 +36,8 @@ def test_an_npy_is_read_with_its_axes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", b"1,2\n3\n", "load: a.csv is ragged: row 1 has 1 entries and row 0 has 2"),
-        ("a.csv", b"1,2\n3,much\n", "load: a.csv holds 'much' in row 1, which is not a number"),
+        ("a.csv", b"1,2\n3\n", "load: a.csv is ragged: line 2 has 1 entries and line 1 has 2"),
+        ("a.csv", b"1,2\n3,much\n", "load: a.csv holds 'much' in line 2, which is not a number"),
         ("a.csv", b"", "load: a.csv is empty"),
         ("a.csv", b"load,wind\n", "load: a.csv is empty"),
         ("a.csv", b"1,nan\n", r"load \(a.csv\) must be finite, but it holds nan at index \(0, 1\)"),

@@ -15,15 +15,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phalanx._outcome import InputError
+
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _ROUNDS = 20
 
 
 def as_key(key: int | jax.Array) -> jax.Array:
-    """A JAX key from a seed or from a key."""
+    """A JAX key from a seed, from a key, or from a legacy key of two words.
+
+    Raises:
+        InputError: a seed out of range, or several keys.
+    """
     if isinstance(key, int | np.integer):
+        if not 0 <= key < 2**63:
+            raise InputError(
+                f"key must be a seed from 0 to 2⁶³ − 1, or a JAX key, but it is {key}."
+            )
         return jax.random.key(int(key), impl="threefry2x32")
+    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(jnp.asarray(key, jnp.uint32))
+    if key.ndim:
+        raise InputError(f"key holds {key.size} keys and must be one.")
     return key
 
 

@@ -26,6 +26,8 @@ MatrixLike = Any  # a number, nested lists, a NumPy or JAX array: anything np.ar
 # Asymmetry and negative eigenvalues below this share of the matrix's size are rounding, not intent.
 ROUNDING = 1e-10
 LARGEST_GAMMA = 1e100
+LONGEST = 10_000_000
+MOST_AGENTS = 1e15
 
 
 def array(name: str, value: MatrixLike) -> np.ndarray:
@@ -96,12 +98,19 @@ def symmetric(name: str, value: MatrixLike, size: int, *, definite: bool = False
             f"if only the quadratic form matters, use ({name} + {name}ᵀ)/2."
         )
     out = (out + out.swapaxes(-1, -2)) / 2
-    least = np.linalg.eigvalsh(out)[..., 0].min() if out.size else 0.0
-    if definite and least <= ROUNDING * scale:
+    # Signs are judged at unit diagonal, so that weights of very different sizes are no matter.
+    diagonal = np.einsum("...ii->...i", out)
+    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = np.linalg.eigvalsh(out / (unit[..., :, None] * unit[..., None, :]))[..., 0]
+    negative = (diagonal < -np.finfo(float).eps * size * scale).any() or (scaled < -ROUNDING).any()
+    least = np.linalg.eigvalsh(out)[..., 0].min()
+    if definite and (
+        negative or (diagonal <= 0).any() or (scaled <= np.finfo(float).eps * size).any()
+    ):
         raise InputError(
             f"{name} must be positive definite, but its least eigenvalue is {least:.3g}; every control must cost something."
         )
-    if least < -ROUNDING * scale:
+    if negative:
         raise InputError(
             f"{name} must be positive semidefinite, but its least eigenvalue is {least:.3g}."
         )
@@ -117,6 +126,10 @@ def horizon(name: str, value: Any) -> float:
         raise InputError(
             f"{name} must be a positive whole number of stages, or inf for the stationary game, but it is {value!r}."
         )
+    if number > LONGEST:
+        raise InputError(
+            f"{name} is {number:g} stages and must be at most {LONGEST:,}; say inf for the stationary game."
+        )
     return int(number)
 
 
@@ -128,6 +141,10 @@ def agents(name: str, value: Any) -> float:
     if number < 1 or number != int(number):
         raise InputError(
             f"{name} must be at least 1 and whole, or inf for the mean-field limit, but it is {value!r}."
+        )
+    if number > MOST_AGENTS:
+        raise InputError(
+            f"{name} is {number:g} and must be at most {MOST_AGENTS:g}; say inf for the limit."
         )
     return int(number)
 

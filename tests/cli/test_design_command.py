@@ -376,7 +376,7 @@ def test_without_json_the_design_is_said_in_words(phalanx):
     assert (answer.code, answer.err) == (0, "")
     for part in (
         "10 agents, 2 states, 2 controls, 10 stages",
-        "1.79530863346",
+        "1.79530863",
         "L1[0] =",
         "viable",
     ):

@@ -77,7 +77,16 @@ def test_ctrl_c_ends_a_run_in_one_sentence_and_leaves_no_half_written_files(tmp_
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (130, "", "phalanx: interrupted.\n")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0, 4.0])
+def test_ctrl_c_is_answered_whenever_it_comes(tmp_path, seconds):
+    process = start("run", "battery-fleet", "--json", "--out", "out", cwd=tmp_path)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "phalanx: interrupted.\n")
 
 
 def test_a_reader_that_has_left_is_no_fault():

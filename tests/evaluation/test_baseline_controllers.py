@@ -197,7 +197,7 @@ def test_a_record_that_is_too_short(two_by_two, options):
 def test_idle_does_nothing(two_by_two):
     gains = baselines.idle(two_by_two)
     controller = px.MeanFieldFeedback(gains.K, gains.L)
-    np.testing.assert_array_equal(controller([1.0, 2.0], [3.0, -4.0]), [0.0, 0.0])
+    np.testing.assert_array_equal(controller([1.0, 2.0], [3.0, -4.0], 5), [0.0, 0.0])
 
 
 @pytest.mark.parametrize(

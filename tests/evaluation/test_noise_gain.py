@@ -126,3 +126,44 @@ def test_a_stationary_game_needs_rounds(f16):
     policy = px.MeanFieldFeedback(np.zeros((1, 3)), np.zeros((1, 3)))
     with pytest.raises(px.InputError, match="rounds is missing"):
         px.noise_gain(f16, policy, n_agents=3, runs=2)
+
+
+def coverage(two_by_two_game, keys: int, runs: int) -> float:
+    """Share of keys whose 90 % interval holds the exact E J / E ϖ."""
+    saddle = px.solve(two_by_two_game, 3.0, 5)
+    policy = px.MeanFieldFeedback(saddle.K1, saddle.L1)
+    many = px.noise_gain(two_by_two_game, policy, n_agents=5, runs=200_000, key=999)
+    hits = 0
+    for key in range(keys):
+        found = px.noise_gain(
+            two_by_two_game, policy, n_agents=5, runs=runs, key=key, confidence=0.9
+        )
+        hits += found.low <= many.ratio <= found.high
+    return hits / keys
+
+
+@pytest.mark.slow
+def test_the_interval_covers_as_often_as_it_says():
+    """Binomial test: 400 keys at 90 % hold the ratio 360 ± 6 times; four deviations are allowed."""
+    game = px.scenario("two-by-two").game
+    share = coverage(game, keys=400, runs=300)
+    print(f"coverage of the 90 % interval over 400 keys: {share:.3f}")
+    assert abs(share - 0.9) < 4 * np.sqrt(0.9 * 0.1 / 400)
+
+
+def test_the_interval_is_that_of_a_ratio_and_not_of_its_parts():
+    """Bootstrap: cost and index move together, so the ratio's spread is not the cost's."""
+    game = px.scenario("two-by-two").game
+    saddle = px.solve(game, 3.0, 5)
+    policy = px.MeanFieldFeedback(saddle.K1, saddle.L1)
+    noise = px.MeanFieldNoise(game.noise.Sigma, game.noise.Sigma_bar)
+    calm = px.RobustGame(game.system, game.cost, noise, 10)
+    found = px.noise_gain(calm, policy, n_agents=5, runs=500, key=3)
+    runs = px.simulate(
+        calm.system, policy, None, calm.cost, 10, 3, n_agents=5, noise=noise, runs=500
+    )
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, 500, size=(4000, 500))
+    ratios = runs.cost[picks].mean(axis=1) / runs.noise_index[picks].mean(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    assert found.high - found.low == pytest.approx(high - low, rel=0.1)

@@ -65,11 +65,14 @@ def test_a_device_works_in_double_precision_whatever_it_is_handed():
     ("call", "sentence"),
     [
         (
-            lambda: MeanFieldFeedback(K, L)(x[:2], x_bar),
+            lambda: MeanFieldFeedback(K, L)(x[:2], x_bar, 0),
             r"x has shape \(2,\) and must have.*\(3,\)",
         ),
-        (lambda: MeanFieldFeedback(K, L)(x, [x_bar]), r"x_bar has shape \(1, 3\)"),
-        (lambda: MeanFieldFeedback(K, L)(x, np.nan * x), "x_bar must be finite"),
+        (lambda: MeanFieldFeedback(K, L)(x, [x_bar], 0), r"x_bar has shape \(1, 3\)"),
+        (lambda: MeanFieldFeedback(K, L)(x, np.nan * x, 0), "x_bar must be finite"),
+        (lambda: MeanFieldFeedback(K, L)(x, x_bar), "t is missing: these gains vary over 4"),
+        (lambda: MeanFieldFeedback(K, L)(x, x_bar, -1), "t must be a stage"),
+        (lambda: MeanFieldFeedback(K, L)(x, x_bar, 1.5), "t must be a stage"),
         (lambda: MeanFieldFeedback(K, L[0]), r"L has shape \(2, 3\) and must have K's shape"),
         (lambda: MeanFieldFeedback(x, x), r"K has shape \(3,\) and must be a matrix"),
         (lambda: MeanFieldFeedback([[np.inf]], [[1.0]]), "K must be finite"),

@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 bad input (one sentence), 3 no solution (one sentence), 13
 traceback is never shown; set PHALANX_DEBUG=1 to see one.
 """
 
+import contextlib
 import os
 import sys
 
@@ -51,4 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the `phalanx` command."""
-    sys.exit(main())
+    from phalanx.cli import _interrupt
+
+    code = _interrupt.CODE
+    with contextlib.suppress(KeyboardInterrupt):
+        _interrupt.install()
+        code = main()
+    _interrupt.leave(code)

@@ -1,5 +1,6 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +37,9 @@ AgentsOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed of everything random.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", "-s", min=0, max=2**63 - 1, help="Seed of everything random.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")
 ]
@@ -64,9 +67,14 @@ def _options(
 
 
 @app.command()
-def scenarios(json: JsonOption = False) -> None:
+def scenarios(out: OutOption = None, seed: SeedOption = 0, json: JsonOption = False) -> None:
     """List the worlds: agents, state size, data, licence."""
+    from phalanx._files import writable_folder
+    from phalanx._record import Record
+
     rows = [_scenario_row(phalanx.scenario(name)) for name in phalanx.scenario_names()]
+    if out is not None:
+        Record("scenarios", "scenarios", {"scenarios": rows}).save(writable_folder(out))
     if json:
         print_json({"scenarios": rows})
         return
@@ -130,10 +138,16 @@ def run(
     level, count = _gamma(gamma, world), _agents(agents)
     precision = "float32" if float32 else "float64"
     folder = Path("runs") / world.name if out is None else out
-    with progress(json, steps=13) as advance:
-        fleet.certified(world, level, count)  # nothing is written for a question without an answer
+    with progress(json, fleet.STEPS + 1) as advance:
+        # Nothing is written for a question without an answer, and nothing is computed for no folder.
+        certificate = fleet.certified(world, level, count)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         writable_folder(folder)
-        record = fleet.run(world, level, count, seed, precision, advance)
+        try:
+            record = fleet.run(world, level, count, seed, precision, advance, certificate)
+        except BaseException:
+            _remove_empty(made)
+            raise
         record = replace(
             record, provenance=_provenance("run", scenario, seed, precision, gamma, agents)
         )
@@ -186,10 +200,25 @@ def report(
     return 0
 
 
+def _remove_empty(folders: list[Path]) -> None:
+    """Take back the folders that this run made, innermost first, as long as they are empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
 def _report(record: Any, folder: Path) -> Path:
+    from phalanx._outcome import InputError, PhalanxError
     from phalanx.report import write
 
-    return write(record, folder)
+    try:
+        return write(record, folder)
+    except (PhalanxError, OSError):
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the record for {folder} does not hold what a page needs ({type(error).__name__}: {error}); run it again."
+        ) from error
 
 
 def _gamma(text: str | None, world: Any) -> float | None:

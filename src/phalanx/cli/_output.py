@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from phalanx.cli._interrupt import check
+
 
 def print_json(content: dict[str, Any]) -> None:
     """One JSON object on standard output, nothing else, at full precision."""
@@ -56,7 +58,7 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
 def progress(quiet: bool, steps: int) -> Iterator[Callable[[str], None]]:
     """A bar on standard error that advances with each call; nothing unless that is a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda text: None
+        yield lambda text: check()
         return
     from rich.console import Console
     from rich.progress import (
@@ -77,6 +79,7 @@ def progress(quiet: bool, steps: int) -> Iterator[Callable[[str], None]]:
         task = bar.add_task("starting", total=steps)
 
         def advance(text: str) -> None:
+            check()
             bar.update(task, advance=1, description=text)
 
         yield advance

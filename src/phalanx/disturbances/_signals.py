@@ -166,7 +166,7 @@ class RandomWalk(Signal):
 
 
 class Step(Signal):
-    """0 before `start`, `size` from then on (until `end`); own steps go up or down at random.
+    """0 before round `at`, `size` from then on (up to `until`); own steps go up or down at random.
 
     Args:
         size: height, scalar or (q,).
@@ -176,15 +176,20 @@ class Step(Signal):
     """
 
     size: np.ndarray
-    at: int = eqx.field(static=True)
-    until: int | None = eqx.field(static=True)
+    at: np.ndarray
+    until: np.ndarray
     scope: Scope = eqx.field(static=True)
 
     def __init__(
         self, size: MatrixLike, at: int = 0, until: int | None = None, scope: Scope = "common"
     ):
         self.size = array("size", size)
-        self.at, self.until = at, until
+        last = np.iinfo(np.int32).max
+        if at < 0 or (until is not None and until < at):
+            raise InputError(
+                f"at must be a round from 0 and until not before it, but they are {at} and {until}."
+            )
+        self.at, self.until = np.asarray(at), np.asarray(last if until is None else until)
         self.scope = check_scope(scope)
 
     def start(self, key: jax.Array, size: int, copies: int, common: bool) -> Any:
@@ -198,7 +203,7 @@ class Step(Signal):
     ) -> tuple[Any, Float[jax.Array, "q copies"]]:
         """The step at t."""
         zeros, sign = state
-        on = (t >= self.at) & ((t < self.until) if self.until is not None else True)
+        on = (t >= self.at) & (t < self.until)
         return state, zeros + jnp.where(on, 1.0, 0.0) * _column(self.size) * sign[None]
 
 

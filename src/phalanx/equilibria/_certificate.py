@@ -198,6 +198,11 @@ def _failure(
     """What fails at a γ without a saddle point, at which stage, by how much, and the sentence."""
     half = _worse_half(levels)
     margins = saddle.margin_mean if half == "mean" else saddle.margin_deviation
+    if (
+        not game.stationary and (margins > 0).all()
+    ):  # within rounding of the level the other may fail
+        half = "deviation" if half == "mean" else "mean"
+        margins = saddle.margin_mean if half == "mean" else saddle.margin_deviation
     if game.stationary:
         binding, _ = _at_level(game, levels)
         margin = float(margins)

@@ -194,8 +194,8 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     """The level, by section.
 
     The regulator's value bounds the game's from below, M(γ) ⪰ M(∞), so γ² ≥ λ_max(DᵀM(∞)D) is
-    necessary: that is where the bracket starts. Where it is 0 the disturbance meets no cost at
-    all, the game is the regulator, and every γ > 0 will do.
+    necessary: that is where the bracket starts. Where a saddle point exists even at a γ that is
+    rounding, the disturbance meets no cost: the game is the regulator, and every γ > 0 will do.
     """
     game = solver.game
     regulator = solver.at(np.full((1, *game.batch), np.inf))
@@ -205,16 +205,17 @@ def _saddle_level(solver: _Solver) -> np.ndarray:
     M = regulator.M[0]
     M = M[..., 1:, :, :] if isinstance(regulator, Recursion) else M[..., None, :, :]
     DMD = LAPACK.mul(LAPACK.t(D), LAPACK.mul(M, D))
-    bound2 = -LAPACK.least_eigenvalue(-DMD).min(axis=-1)
-    scale = np.abs(M).max(axis=(-1, -2, -3)) * np.abs(D).max(axis=(-1, -2, -3)) ** 2
-    matters = bound2 > 1e-14 * scale
-    bound = np.sqrt(np.where(matters, bound2, 1.0))
+    bound = np.sqrt(np.maximum(-LAPACK.least_eigenvalue(-DMD).min(axis=-1), 0.0))
+    # What rounding alone can leave of a DᵀMD that is 0, judged entry by entry: units do not matter.
+    size = LAPACK.mul(LAPACK.t(np.abs(D)), LAPACK.mul(np.abs(M), np.abs(D)))
+    rounding = np.finfo(float).eps * game.sizes[0] * 8
+    floor = np.sqrt(rounding * np.einsum("...tii->...t", size).max(axis=-1))
     level = _least(
-        lambda gamma: solver.at(gamma).exists | ~matters,
-        bound * (1 - TOLERANCE),
+        lambda gamma: solver.at(gamma).exists | (floor == 0),
+        np.maximum(bound * (1 - TOLERANCE), floor),
         _candidates(game),
     )
-    return np.where(matters, level, 0.0)
+    return np.where(level <= floor, 0.0, level)
 
 
 def _least(met: Feasible, base: np.ndarray, candidates: int) -> np.ndarray:

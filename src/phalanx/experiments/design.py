@@ -67,16 +67,19 @@ def design_summary(certificate: Certificate) -> dict[str, Any]:
         "reason": c.reason,
         **gains,
     }
-    return summary | {"notes": _notes(summary, saddle.stationary)}
+    return summary | {"notes": _notes(summary, saddle.stationary, levels.saddle_deviation)}
 
 
-def _notes(summary: dict[str, Any], stationary: bool) -> list[str]:
+def _notes(summary: dict[str, Any], stationary: bool, deviation_level: float) -> list[str]:
     notes = []
+    why = "without process noise no gamma meets the noise budget"
+    if deviation_level == math.inf:
+        why = "the deviation system cannot be stabilised, which one agent does not need"
     if summary["n_agents"] == math.inf:
         notes.append("n_agents is null: the mean-field limit, N = infinity.")
     for name in ("gamma_mean_field", "gamma_population", "gamma_theorem3"):
         if summary[name] == math.inf:
-            notes.append(f"{name} is null: without process noise no gamma meets the noise budget.")
+            notes.append(f"{name} is null: {why}.")
     if summary["gamma"] == math.inf:
         notes.append("gamma and budget_slack are null: gamma is infinite, the LQR limit.")
     if summary["value"] is not None and stationary:

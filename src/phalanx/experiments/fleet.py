@@ -21,8 +21,12 @@ from phalanx.evaluation import induced_gain, noise_gain, pathwise_check, worst_d
 from phalanx.experiments.design import design, design_summary
 from phalanx.scenarios import Scenario
 
-# The mean-field limit is simulated with this many agents, and says so.
+# The mean-field limit, and fleets too large to simulate, are played by this many agents; the record
+# says how many there were.
 STAND_IN = 1000
+MOST_AGENTS = 1_000_000
+# Calls of `progress`: the design, two for each of five controllers, the noise gain.
+STEPS = 12
 STATIONARY_ROUNDS = 200
 RUNS = 50
 
@@ -57,6 +61,7 @@ def run(
     seed: int = 0,
     precision: Any = "float64",
     progress: Progress = lambda text: None,
+    certificate: Certificate | None = None,
 ) -> Record:
     """Design, certify, simulate on recorded data and under attack, against the baselines.
 
@@ -66,7 +71,8 @@ def run(
         n_agents: N; the scenario's own by default.
         seed: of everything random.
         precision: of the simulations; the design is always float64.
-        progress: called with a few words at each step.
+        progress: called with a few words at each of at most `STEPS` steps.
+        certificate: what `certified` returned for the same arguments, if already at hand.
 
     Returns:
         `Record` of kind "fleet".
@@ -75,8 +81,8 @@ def run(
         NoSolutionError: no saddle point at this γ, or a system that no control stabilises.
     """
     progress("levels and gains")
-    certificate = certified(scenario, gamma, n_agents)
-    agents = STAND_IN if math.isinf(certificate.n_agents) else int(certificate.n_agents)
+    certificate = certificate or certified(scenario, gamma, n_agents)
+    agents = STAND_IN if certificate.n_agents > MOST_AGENTS else int(certificate.n_agents)
     contestants, notes = _contestants(scenario.game, certificate, seed)
     world = _World(scenario, agents, seed, precision)
     rows, recorded, attacks = [], {}, {}

@@ -29,6 +29,8 @@ def load_toml(path: Path) -> Scenario:
         raise InputError(f"there is no file {path}.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise InputError(f"{path.name} is nested too deeply to be a scenario.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
     except (UnicodeDecodeError, OSError) as error:
@@ -41,7 +43,8 @@ def load_toml(path: Path) -> Scenario:
 
 def _build(content: dict[str, Any], path: Path) -> Scenario:
     file = parse(content)
-    if file.name != Path(file.name).name or file.name == "..":
+    plain = file.name.isprintable() and len(file.name) <= 100
+    if not plain or file.name != Path(file.name).name or file.name == "..":
         raise InputError(
             f"name must be a plain name, because results go to a folder of that name, but it is {file.name!r}."
         )

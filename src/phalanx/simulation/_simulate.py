@@ -131,8 +131,9 @@ def _run_population(
 ) -> Trajectory:
     static, inputs = prepared
     keys = key if runs is None else jax.random.split(key, runs)
-    totals, initial, final, paths = _compiled_population(static, inputs, policy, disturbance, keys)
-    _finite(final, static.rounds)
+    totals, ends, finite, paths = _compiled_population(static, inputs, policy, disturbance, keys)
+    _finite(finite, static.rounds)
+    initial, final = (None if end is None else np.asarray(end).swapaxes(-1, -2) for end in ends)
     paths = {name: np.asarray(value) for name, value in paths.items()}
     for name in {"x", "u", "d"} & set(paths):  # agents last inside the scan, in the middle outside
         paths[name] = paths[name].swapaxes(-1, -2)
@@ -145,8 +146,8 @@ def _run_population(
         disturbance_energy=_number(totals.disturbance_energy),
         noise_energy=_number(totals.noise_energy),
         outside=np.asarray(totals.outside) if static.has_limits else None,
-        initial=np.asarray(initial).swapaxes(-1, -2),
-        final=np.asarray(final).swapaxes(-1, -2),
+        initial=initial,
+        final=final,
         **paths,
     )
 
@@ -180,14 +181,18 @@ def _run_linear(
         T, first, matrices, jnp.asarray(x0, dtype), policies, costs, disturbance, key
     )
     paths = {name: None if value is None else np.asarray(value) for name, value in paths.items()}
-    _finite(paths["x"][-1], T)
+    _finite(np.isfinite(paths["x"][-1]), T)
     return LinearTrajectory(n_agents=N, rounds=T, **paths)
 
 
 @eqx.filter_jit
 def _compiled_population(static, inputs, policy, disturbance, keys):
     def one(key: jax.Array) -> tuple:
-        return _population.run(static, inputs, policy, disturbance, key)
+        totals, initial, final, paths = _population.run(static, inputs, policy, disturbance, key)
+        # Many runs of which only sums are asked for keep no states at all.
+        keep = static.record != "totals" or keys.ndim == 0
+        ends = (initial, final) if keep else (None, None)
+        return totals, ends, jnp.isfinite(final).all(), paths
 
     if keys.ndim == 0:
         return one(keys)
@@ -206,6 +211,8 @@ def _cast(part: Any, dtype: jnp.dtype) -> Any:
     def leaf(value: Any) -> Any:
         if isinstance(value, np.ndarray | jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
             return jnp.asarray(np.asarray(value), dtype)
+        if isinstance(value, float):  # a number of the user's: as an array it does not recompile
+            return jnp.asarray(value, dtype)
         return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
     return jax.tree.map(leaf, part)
@@ -242,8 +249,8 @@ def _number(value: jax.Array) -> Any:
     return np.asarray(value) if value.ndim else float(value)
 
 
-def _finite(x: Any, T: int) -> None:
-    if not np.isfinite(x).all():
+def _finite(finite: Any, T: int) -> None:
+    if not np.all(finite):
         raise NoSolutionError(
             Outcome(
                 "diverged",

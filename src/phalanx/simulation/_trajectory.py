@@ -25,7 +25,8 @@ class Trajectory:
         disturbance_energy: Σ_t mean_i |d^i−d̄|² + |d̄|².
         noise_energy: Σ_t mean_i |ω^i|² + |ω̄|².
         outside: (m,) share of agent-rounds with a state entry outside `limits`; None without limits.
-        initial, final: (N, m) the states before the first and after the last round.
+        initial, final: (N, m) the states before the first and after the last round; None for the
+            totals of several runs.
         stage_cost: (T,) cost of each round (record "means" and "states").
         x_bar: (T+1, m) mean state. x_std: (T+1, m) spread over agents.
         x_min, x_max: (T+1, m) extremes over agents.
@@ -40,8 +41,8 @@ class Trajectory:
     disturbance_energy: Any
     noise_energy: Any
     outside: Float[np.ndarray, " m"] | None
-    initial: Float[np.ndarray, "N m"]
-    final: Float[np.ndarray, "N m"]
+    initial: Any
+    final: Any
     stage_cost: Float[np.ndarray, " T"] | None = None
     x_bar: Float[np.ndarray, "T1 m"] | None = None
     x_std: Float[np.ndarray, "T1 m"] | None = None
