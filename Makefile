@@ -41,7 +41,7 @@ docs: $(VENV)/.dev ## build the pages into docs/_build; a warning is an error
 slow: $(VENV)/.dev ## the tests marked slow: slopes of rates, long learning runs
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
-bench: $(VENV)/.dev ## time the solvers, the simulator and the learners
+bench: $(VENV)/.dev ## time the solvers, the simulator and the commands
 	$(BIN)/python -m benchmarks
 
 # The lock is resolved on the oldest Python we support and carries names and versions only: no index, no

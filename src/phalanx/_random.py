@@ -22,7 +22,7 @@ _PARITY = 0x1BD11BDA
 _ROUNDS = 20
 
 
-def as_key(key: int | jax.Array) -> jax.Array:
+def as_key(key: Any) -> jax.Array:
     """A JAX key from a seed, from a key, or from a legacy key of two words.
 
     Raises:
@@ -34,7 +34,7 @@ def as_key(key: int | jax.Array) -> jax.Array:
                 f"key must be a seed from 0 to 2⁶³ − 1, or a JAX key, but it is {key}."
             )
         return jax.random.key(int(key), impl="threefry2x32")
-    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(jnp.asarray(key, jnp.uint32))
     if key.ndim:
         raise InputError(f"key holds {key.size} keys and must be one.")
