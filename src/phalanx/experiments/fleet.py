@@ -9,7 +9,6 @@ better than the certified one.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ import numpy as np
 from phalanx._outcome import NoSolutionError, PhalanxError
 from phalanx._record import Record
 from phalanx.equilibria import Certificate, RobustGame, baselines
-from phalanx.evaluation import induced_gain, noise_gain, pathwise_check, worst_disturbance
+from phalanx.evaluation import induced_gain, pathwise_check
+from phalanx.experiments._worlds import Controller, World, shape
 from phalanx.experiments.design import design, design_summary
 from phalanx.scenarios import Scenario
 
@@ -27,31 +27,8 @@ STAND_IN = 1000
 MOST_AGENTS = 1_000_000
 # Calls of `progress`: the design, two for each of five controllers, the noise gain.
 STEPS = 12
-STATIONARY_ROUNDS = 200
-RUNS = 50
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Controller:
-    """One contestant.
-
-    Attributes:
-        key: short name. label: as printed. note: what it was made from.
-        K, L: gains, (T, p, m) or (p, m).
-    """
-
-    key: str
-    label: str
-    note: str
-    K: np.ndarray
-    L: np.ndarray
-
-    @property
-    def gains(self) -> tuple[np.ndarray, np.ndarray]:
-        """K and L."""
-        return self.K, self.L
 
 
 def run(
@@ -84,7 +61,7 @@ def run(
     certificate = certificate or certified(scenario, gamma, n_agents)
     agents = STAND_IN if certificate.n_agents > MOST_AGENTS else int(certificate.n_agents)
     contestants, notes = _contestants(scenario.game, certificate, seed)
-    world = _World(scenario, agents, seed, precision)
+    world = World(scenario, agents, seed, precision)
     rows, recorded, attacks = [], {}, {}
     energy = 1.0
     for controller in contestants:
@@ -174,137 +151,6 @@ def _contestants(
     return found, notes
 
 
-class _World:
-    """The scenario's world, ready to be played by one controller after another."""
-
-    def __init__(self, scenario: Scenario, agents: int, seed: int, precision: Any):
-        self.scenario, self.game = scenario, scenario.game
-        self.agents, self.seed, self.precision = agents, seed, precision
-        self.rounds = STATIONARY_ROUNDS if self.game.stationary else int(self.game.horizon)
-
-    def recorded(self, controller: Controller) -> list[Any]:
-        """The trajectories of all episodes."""
-        from phalanx.disturbances import Replay
-
-        world = self.scenario.recorded
-        disturbance, episodes, noise = self.scenario.disturbance, 1, self.game.noise
-        rounds, initial = self.rounds, None
-        if world is not None:
-            episodes = world.episodes
-            rounds = len(world.common) // episodes
-            noise = None
-            # Recorded worlds bring their own disturbances; the spread of initial states is drawn.
-            initial = self._spread()
-        out = []
-        for episode in range(episodes):
-            x0 = initial if episode == 0 else out[-1].final
-            if world is not None:
-                now = slice(episode * rounds, (episode + 1) * rounds)
-                own = world.idiosyncratic
-                disturbance = Replay(world.common[now], None if own is None else own[now])
-            out.append(self._play(controller, disturbance, rounds, x0, noise))
-        return out
-
-    def attack(self, controller: Controller, energy: float) -> tuple[dict[str, Any], Any]:
-        """The worst disturbance of the given energy, replayed on the population from rest."""
-        from phalanx.disturbances import Replay
-
-        worst = worst_disturbance(self.game, controller.K, controller.L, self.agents, self.rounds)
-        # An even pattern of signs keeps the mean at rest; the unpaired agent of an odd N stays calm.
-        signs = np.where(np.arange(self.agents) % 2 == 0, 1.0, -1.0)
-        if worst.through == "mean":
-            replay = Replay(common=np.sqrt(energy) * worst.signal)
-        else:
-            signs[-1] *= 0 if self.agents % 2 else 1
-            signs *= np.sqrt(energy * self.agents / np.sum(signs**2))
-            replay = Replay(idiosyncratic=worst.signal[:, :, None] * signs)
-        trajectory = self._play(
-            controller, replay, self.rounds, np.zeros(self.game.system.state_size), None
-        )
-        return {
-            "exact": worst.gain * energy,
-            "measured": trajectory.cost,
-            "energy": trajectory.disturbance_energy,
-            "through": worst.through,
-            "outside_limits": trajectory.outside,
-            **_shape(trajectory.x_bar),
-        }, trajectory
-
-    def adversary(self, controller: Controller, certificate: Certificate) -> dict[str, Any] | None:
-        """J − γ²·energy of d under the saddle point's disturber, with its standard error, beside V_N."""
-        from phalanx.disturbances import LinearAdversary
-        from phalanx.policies import MeanFieldFeedback
-        from phalanx.simulation import simulate
-
-        if self.game.stationary or math.isinf(certificate.gamma):
-            return None
-        saddle = certificate.saddle
-        K2 = np.zeros_like(saddle.L2) if np.isnan(saddle.K2).any() else saddle.K2
-        runs = simulate(
-            self.game.system,
-            MeanFieldFeedback(*controller.gains),
-            LinearAdversary(K2, saddle.L2),
-            self.game.cost,
-            self.rounds,
-            self.seed,
-            n_agents=self.agents,
-            noise=self.game.noise,
-            runs=RUNS,
-            record="totals",
-            precision=self.precision,
-        )
-        payoff = runs.cost - certificate.gamma**2 * runs.disturbance_energy
-        return {
-            "payoff": payoff.mean(),
-            "standard_error": payoff.std(ddof=1) / math.sqrt(RUNS),
-            "value": saddle.value_for(self.agents),
-            "runs": RUNS,
-        }
-
-    def noise_gain(self, controller: Controller) -> dict[str, Any] | None:
-        """The measured E J / E ϖ of the process noise alone."""
-        from phalanx.policies import MeanFieldFeedback
-
-        if not (self.game.noise.Sigma.any() or self.game.noise.Sigma_bar.any()):
-            return None
-        measured = noise_gain(
-            self.game,
-            MeanFieldFeedback(*controller.gains),
-            n_agents=self.agents,
-            runs=RUNS,
-            key=self.seed,
-            rounds=self.rounds,
-        )
-        return {"ratio": measured.ratio, "low": measured.low, "high": measured.high, "runs": RUNS}
-
-    def _spread(self) -> np.ndarray:
-        """(N, m) initial states drawn around x0 from Σ⁰ and Σ̄⁰, the same for every controller."""
-        rng = np.random.default_rng(self.seed)
-        noise, m = self.game.noise, self.game.system.state_size
-        own = rng.multivariate_normal(np.zeros(m), noise.Sigma_0, self.agents, method="eigh")
-        return own + rng.multivariate_normal(noise.x0, noise.Sigma_bar_0, method="eigh")
-
-    def _play(
-        self, controller: Controller, disturbance: Any, rounds: int, x0: Any, noise: Any
-    ) -> Any:
-        from phalanx.policies import MeanFieldFeedback
-        from phalanx.simulation import simulate
-
-        return simulate(
-            self.game.system,
-            MeanFieldFeedback(*controller.gains),
-            disturbance,
-            self.game.cost,
-            rounds,
-            self.seed,
-            n_agents=self.agents,
-            noise=noise,
-            x0=x0,
-            limits=self.scenario.limits,
-            precision=self.precision,
-        )
-
-
 def _recorded_row(episodes: list[Any]) -> dict[str, Any]:
     x_bar = np.concatenate([e.x_bar[:-1] for e in episodes])
     row = {
@@ -312,15 +158,11 @@ def _recorded_row(episodes: list[Any]) -> dict[str, Any]:
         "cost_per_episode": [e.cost for e in episodes],
         "disturbance_energy": sum(e.disturbance_energy for e in episodes),
         "rms_control": np.sqrt(np.mean(np.concatenate([e.u_bar for e in episodes]) ** 2, axis=0)),
-        **_shape(x_bar),
+        **shape(x_bar),
     }
     if episodes[0].outside is not None:
         row["outside_limits"] = np.mean([e.outside for e in episodes], axis=0)
     return row
-
-
-def _shape(x_bar: np.ndarray) -> dict[str, Any]:
-    return {"rms_mean": np.sqrt(np.mean(x_bar**2, axis=0)), "peak_mean": np.abs(x_bar).max(axis=0)}
 
 
 def _pathwise(

@@ -60,7 +60,9 @@ def _levels(facts: Facts) -> theme.Picture:
         fig = theme.figure(wide, 2.2, 2.9)
         axes = fig.subplots()
         theme.frame(axes, "attenuation level γ (smaller is stronger)")
-        axes.set_xlim(min(known) - 0.25 * span, max(known) + (0.25 if wide else 0.45) * span)
+        axes.set_xlim(
+            max(0.0, min(known) - 0.25 * span), max(known) + (0.25 if wide else 0.45) * span
+        )
         if least is not None:
             axes.axvspan(least, axes.get_xlim()[1], color=theme.ink("zone"), zorder=0)
         _rows(axes, [name for name, _ in rows], wide)
@@ -292,7 +294,12 @@ def _bars(
         if math.isinf(value):
             _beside(axes, left, place, "unbounded →", wide, dodge=8)
         else:
-            _beside(axes, end, place, number(value), wide, dodge=4)
+            # A number that the dashed line would cross goes to the line's other side.
+            crossed = bound is not None and value <= bound < value * (2 if log else 1) + 0.15 * (
+                0 if log else right
+            )
+            at = bound if crossed and bound is not None else end
+            _beside(axes, at, place, number(value), wide, dodge=4)
     if log:
         ticks = _log_ticks(left, right)
         axes.set_xticks(ticks, [number(tick) for tick in ticks])

@@ -162,8 +162,15 @@ def _what(material: _Material) -> str:
 def _promise(material: _Material) -> str:
     facts = material.facts
     expert = [
-        "In the notation of the theory page: E J ≤ γ²ϖ for every disturbance, where J is the cost and ϖ the energy of the "
-        "disturbance and of the process noise, both per agent. Without noise it holds path by path: "
+        "In the notation of the theory page, "
+        + (
+            "E J ≤ γ²ϖ for every disturbance, where J is the cost and ϖ the energy of the disturbance and of the process "
+            "noise, both per agent. "
+            if facts.viable
+            else "E J ≤ γ²ϖ, with J the cost and ϖ the energy of disturbance and process noise, does not hold for every "
+            "disturbance: the noise budget is exceeded. What holds is the bound from rest. "
+        )
+        + "Without noise it holds path by path: "
         "J ≤ γ² Σ|d|² + ⟨y₀, M₀ y₀⟩ + ⟨z₀, M̄₀ z₀⟩, with y the deviations from the mean and z the mean. The margin of a stage is the "
         "least eigenvalue of γ²I − DᵀMD.",
         facts.reason,
