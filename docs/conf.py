@@ -2,6 +2,9 @@
 
 import re
 
+import latex2mathml.converter
+from docutils import nodes
+
 import phalanx
 
 project = "phalanx"
@@ -13,7 +16,6 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
@@ -38,6 +40,19 @@ html_title = "phalanx"
 napoleon_attr_annotations = False  # jaxtyping's "*T m m" is a shape, not emphasis
 autodoc_typehints = "none"  # shapes are told in the docstrings' own words
 
+html_math_renderer = "mathml"  # formulas in the page itself: readable without a network
+
+
+def _inline(self, node):
+    self.body.append(latex2mathml.converter.convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def _display(self, node):
+    formula = latex2mathml.converter.convert(node.astext(), display="block")
+    self.body.append(f'<div class="math" style="overflow-x: auto">{formula}</div>')
+    raise nodes.SkipNode
+
 
 def _plain_text_marks(app, what, name, obj, options, lines):
     """Read docstrings as they are written: `code` in single backticks, and |d| as a norm."""
@@ -49,4 +64,5 @@ def _plain_text_marks(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
     app.connect("autodoc-process-docstring", _plain_text_marks, priority=100)
