@@ -21,7 +21,8 @@ def run(machine: Machine) -> list[Race]:
                 f"{name}: solve at level·(1+1e-6); peer: at 10 × level",
                 lambda game=game, near=near: px.solve(game, near),
                 lambda game=game, level=level: px.solve(game, 10 * level),
-                target="near is no cliff",
+                target="no cliff near the level",
+                floor=lambda s: "library calls on 3 × 3 matrices: their latency, not arithmetic",
                 pairs=11,
                 calls=10,
             )
@@ -33,6 +34,7 @@ def run(machine: Machine) -> list[Race]:
                 None,
                 target="–",
                 pairs=11,
+                floor=lambda s: "some ten passes of 24 γ's a level: call latency",
             )
         )
     assert np.isfinite(level)

@@ -104,7 +104,7 @@ def test_a_cost_refuses_what_is_no_weight(name, value, words):
 
 
 @pytest.mark.parametrize("name", ["R", "R_bar"])
-@pytest.mark.parametrize("value", [0.0, np.diag([1.0, 0.0]), np.diag([1.0, 1e-13])])
+@pytest.mark.parametrize("value", [0.0, np.diag([1.0, 0.0]), np.ones((2, 2))])
 def test_every_control_must_cost_something(name, value):
     with pytest.raises(
         px.InputError, match=rf"{name} must be positive definite.* every control must"
