@@ -48,7 +48,8 @@ def test_a_disturbance_that_meets_no_cost_has_level_zero():
 
 @pytest.mark.parametrize("R", [[1.0, 1e-10], [1e6, 1e-5], [1e-20, 1e20]])
 def test_controls_may_cost_very_different_amounts(R):
-    px.MeanFieldCost(Q=1.0, R=np.diag(R)).for_sizes(2, 2)
+    cost = px.MeanFieldCost(Q=1.0, R=np.diag(R)).for_sizes(2, 2)
+    np.testing.assert_array_equal(cost.R, np.diag(R))
 
 
 @pytest.mark.parametrize("Q", [[1e6, -1e-5], [1.0, -1e-12]])

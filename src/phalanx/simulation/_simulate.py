@@ -17,9 +17,11 @@ from phalanx._outcome import InputError, NoSolutionError, Outcome
 from phalanx._types import MatrixLike, array
 from phalanx.disturbances import Disturbance, Replay
 from phalanx.policies import Policy
-from phalanx.simulation import _linear, _population, _population_inputs
+from phalanx.simulation._linear import run as run_linear
 from phalanx.simulation._linear_trajectory import LinearTrajectory
-from phalanx.simulation._population_inputs import stages
+from phalanx.simulation._population import Inputs, Static
+from phalanx.simulation._population import run as run_population
+from phalanx.simulation._population_inputs import prepare, stages
 from phalanx.simulation._trajectory import Trajectory
 from phalanx.systems import LinearSystem, MeanFieldNoise, MeanFieldSystem
 
@@ -116,14 +118,14 @@ def simulate(
         if isinstance(system, LinearSystem):
             costs = _cast(costs, dtype)
             return _run_linear(system, policies, disturbance, costs, T, key, x0, first_round, dtype)
-        prepared = _population_inputs.prepare(
+        prepared = prepare(
             system, costs, T, n_agents, noise, x0, record, limits, first_round, dtype
         )
         return _run_population(prepared, policies, disturbance, key, runs)
 
 
 def _run_population(
-    prepared: tuple[_population.Static, _population.Inputs],
+    prepared: tuple[Static, Inputs],
     policy: Any,
     disturbance: Any,
     key: jax.Array,
@@ -188,7 +190,7 @@ def _run_linear(
 @eqx.filter_jit
 def _compiled_population(static, inputs, policy, disturbance, keys):
     def one(key: jax.Array) -> tuple:
-        totals, initial, final, paths = _population.run(static, inputs, policy, disturbance, key)
+        totals, initial, final, paths = run_population(static, inputs, policy, disturbance, key)
         # Many runs of which only sums are asked for keep no states at all.
         keep = static.record != "totals" or keys.ndim == 0
         ends = (initial, final) if keep else (None, None)
@@ -202,7 +204,7 @@ def _compiled_population(static, inputs, policy, disturbance, keys):
 
 @eqx.filter_jit
 def _compiled_linear(rounds, first_round, matrices, x0, policies, costs, disturbance, key):
-    return _linear.run(rounds, first_round, matrices, x0, policies, costs, disturbance, key)
+    return run_linear(rounds, first_round, matrices, x0, policies, costs, disturbance, key)
 
 
 def _cast(part: Any, dtype: jnp.dtype) -> Any:
