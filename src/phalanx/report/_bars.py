@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from phalanx.report import _theme as theme
+import phalanx.report._theme as theme
 from phalanx.report._facts import Facts
 from phalanx.report._numbers import listing, number, percent, plural
 from phalanx.report._words import called

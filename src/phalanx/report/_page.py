@@ -11,9 +11,13 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+import phalanx.report._bars as _bars
+import phalanx.report._paths as _paths
+import phalanx.report._tables as _tables
+import phalanx.report._theme as _theme
+import phalanx.report._words as _words
 from phalanx._files import writable_folder, write_atomically
 from phalanx._record import Record
-from phalanx.report import _bars, _paths, _tables, _theme, _words
 from phalanx.report._checks import Check, checks
 from phalanx.report._facts import Facts, read
 from phalanx.report._numbers import number, plural, times

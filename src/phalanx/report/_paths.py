@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from phalanx.report import _theme as theme
+import phalanx.report._theme as theme
 from phalanx.report._facts import Facts
 from phalanx.report._numbers import listing, number, percent, plural
 from phalanx.report._time import TimeAxis, time_axis
