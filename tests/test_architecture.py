@@ -8,7 +8,7 @@ import phalanx
 ROOT = Path(phalanx.__file__).parent
 # From the ground up; a room may import rooms on its own floor and below.
 FLOORS = [
-    {"_outcome", "_jax_guard"},
+    {"_outcome", "_jax_guard", "_unfinished"},
     {"_types"},
     {"_files", "_linalg", "_random"},
     {"_record", "systems"},

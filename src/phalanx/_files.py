@@ -4,15 +4,17 @@ A file appears under its name only when it is whole: it is written beside its pl
 temporary name and renamed. Nothing is ever unpickled or evaluated.
 """
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from phalanx._outcome import InputError
 from phalanx._types import array
+from phalanx._unfinished import unfinished
 
 
 def read_table(path: Path, what: str) -> np.ndarray:
@@ -84,21 +86,20 @@ def write_all_atomically(writers: dict[Path, Callable[[Path], None]]) -> None:
         writers: for each path, what writes the whole file to the path it is handed. If any of them
             fails, every older file stays as it was.
     """
-    temporary: dict[Path, Path] = {}
-    try:
+    with contextlib.ExitStack() as stack:
+        temporary: dict[Path, Path] = {}
         for path, write in writers.items():
             handle, name = tempfile.mkstemp(
                 prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
             )
-            os.close(handle)
             temporary[path] = Path(name)
+            stack.enter_context(unfinished([temporary[path]]))
+            stack.callback(temporary[path].unlink, missing_ok=True)
+            os.close(handle)
             write(temporary[path])
             temporary[path].chmod(0o644)
         for path, whole in temporary.items():
             whole.replace(path)
-    finally:
-        for leftover in temporary.values():
-            leftover.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -127,3 +128,21 @@ def writable_folder(path: Path) -> Path:
             f"the output folder {path} cannot be written to ({reason}); choose another with --out."
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def folder_for_results(path: Path) -> Iterator[Path]:
+    """The folder, made if need be; where the work inside fails, what was made for it is taken back.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    made = [each for each in (*reversed(path.parents), path) if not each.exists()]
+    with unfinished(made):
+        try:
+            yield writable_folder(path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # as long as they are empty
+                for each in reversed(made):
+                    each.rmdir()
+            raise

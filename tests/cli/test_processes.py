@@ -80,13 +80,25 @@ def test_ctrl_c_ends_a_run_in_one_sentence_and_leaves_no_half_written_files(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0, 4.0])
+# Before this, Ctrl-C is Python's to answer.
+READY = f"""
+from phalanx.cli import _interrupt
+_interrupt.install()
+open("ready", "w").close()
+{START}
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0, 1.5, 2.0, 4.0])
 def test_ctrl_c_is_answered_whenever_it_comes(tmp_path, seconds):
-    process = start("run", "battery-fleet", "--json", "--out", "out", cwd=tmp_path)
+    process = start("run", "battery-fleet", "--json", "--out", "out", code=READY, cwd=tmp_path)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.01)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (130, "", "phalanx: interrupted.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
 
 
 def test_a_reader_that_has_left_is_no_fault():

@@ -4,7 +4,6 @@ Exit codes: 0 done, 2 bad input (one sentence), 3 no solution (one sentence), 13
 traceback is never shown; set PHALANX_DEBUG=1 to see one.
 """
 
-import contextlib
 import os
 import sys
 
@@ -54,8 +53,5 @@ def run() -> None:
     """Entry point of the `phalanx` command."""
     from phalanx.cli import _interrupt
 
-    code = _interrupt.CODE
-    with contextlib.suppress(KeyboardInterrupt):
-        _interrupt.install()
-        code = main()
-    _interrupt.leave(code)
+    _interrupt.install()
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
-import contextlib
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -131,7 +130,7 @@ def run(
     """The main job, end to end: design, certify, simulate on the data and under attack, report."""
     from dataclasses import replace
 
-    from phalanx._files import writable_folder
+    from phalanx._files import folder_for_results
     from phalanx.experiments import fleet
 
     world = phalanx.scenario(scenario)
@@ -141,17 +140,12 @@ def run(
     with progress(json, fleet.STEPS + 1) as advance:
         # Nothing is written for a question without an answer, and nothing is computed for no folder.
         certificate = fleet.certified(world, level, count)
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
-        writable_folder(folder)
-        try:
+        with folder_for_results(folder):
             record = fleet.run(world, level, count, seed, precision, advance, certificate)
-        except BaseException:
-            _remove_empty(made)
-            raise
-        record = replace(
-            record, provenance=_provenance("run", scenario, seed, precision, gamma, agents)
-        )
-        record.save(folder)
+            record = replace(
+                record, provenance=_provenance("run", scenario, seed, precision, gamma, agents)
+            )
+            record.save(folder)
         advance("report")
         page = _report(record, folder)
     if json:
@@ -198,13 +192,6 @@ def report(
     else:
         say(f"Report: {page}")
     return 0
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Take back the folders that this run made, innermost first, as long as they are empty."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
 
 
 def _report(record: Any, folder: Path) -> Path:

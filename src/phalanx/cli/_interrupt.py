@@ -1,30 +1,40 @@
 """Ctrl-C, made certain.
 
-Python raises KeyboardInterrupt wherever it happens to be, and that may be inside a callback of a
-compiled library, which swallows it, or at shutdown, beside threads that do not survive it. So the
-signal is also remembered: work asks between its steps, and the program ends at once when it is over.
-A second Ctrl-C ends it on the spot.
+Python's own answer, an exception raised wherever the program happens to be, is not safe here: it may
+be raised inside a callback of a compiled library, which swallows it or does not survive it. So the
+program ends on the spot, taking back what it had half written; nothing else needs unwinding. Work
+that has a state worth keeping asks for time (`deferred`): then the signal is remembered, the work
+asks between its steps (`check`), and a second Ctrl-C ends it on the spot all the same.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+from phalanx._unfinished import take_back
 
 CODE = 130
 _seen = False
+_deferred = False
 
 
 def install() -> None:
     """Answer Ctrl-C from now on."""
     signal.signal(signal.SIGINT, _answer)
-    usual = sys.unraisablehook
 
-    def quiet(swallowed: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(swallowed.exc_value, KeyboardInterrupt):
-            usual(swallowed)
 
-    sys.unraisablehook = quiet
+@contextmanager
+def deferred() -> Iterator[None]:
+    """While it lasts, Ctrl-C is remembered for `check`."""
+    global _deferred
+    _deferred = True
+    try:
+        yield
+    finally:
+        _deferred = False
 
 
 def check() -> None:
@@ -33,21 +43,13 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def leave(code: int) -> None:
-    """End the program with `code`, or with 130 after a Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not _seen:
-        sys.exit(code)
-    if code != CODE:
-        print("phalanx: interrupted.", file=sys.stderr)  # noqa: T201
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(CODE)  # without the interpreter's shutdown, which compiled threads may not survive
-
-
 def _answer(signum: int, frame: FrameType | None) -> None:
     global _seen
-    if _seen:
-        os._exit(CODE)
-    _seen = True
-    raise KeyboardInterrupt
+    if _deferred and not _seen:
+        _seen = True
+        return
+    take_back()
+    # A progress bar hides the cursor and stands in the last line.
+    bar = "\r\x1b[2K\x1b[?25h" if sys.stderr is not None and sys.stderr.isatty() else ""
+    os.write(2, f"{bar}phalanx: interrupted.\n".encode())
+    os._exit(CODE)  # without the interpreter's shutdown, which compiled threads may not survive
