@@ -16,6 +16,7 @@ FLOORS = [
     {"simulation"},
     {"equilibria"},
     {"evaluation"},
+    {"learners"},
     {"scenarios", "testing"},
     {"experiments"},
     {"report"},

@@ -40,6 +40,16 @@ _HOME = {
         "baselines",
     ),
     "phalanx.evaluation": ("noise_gain", "induced_gain", "worst_disturbance", "pathwise_check"),
+    "phalanx.learners": (
+        "learn",
+        "Learned",
+        "Method",
+        "CostOracle",
+        "ExactOracle",
+        "LawOracle",
+        "PopulationOracle",
+        "JointGains",
+    ),
     "phalanx.scenarios": ("scenario", "Scenario", "scenario_names"),
     "phalanx._outcome": ("InputError", "NoSolutionError", "Outcome", "PhalanxError"),
 }
@@ -147,6 +157,30 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.evaluation import (
         worst_disturbance as worst_disturbance,
+    )
+    from phalanx.learners import (
+        CostOracle as CostOracle,
+    )
+    from phalanx.learners import (
+        ExactOracle as ExactOracle,
+    )
+    from phalanx.learners import (
+        JointGains as JointGains,
+    )
+    from phalanx.learners import (
+        LawOracle as LawOracle,
+    )
+    from phalanx.learners import (
+        Learned as Learned,
+    )
+    from phalanx.learners import (
+        Method as Method,
+    )
+    from phalanx.learners import (
+        PopulationOracle as PopulationOracle,
+    )
+    from phalanx.learners import (
+        learn as learn,
     )
     from phalanx.policies import (
         LinearFeedback as LinearFeedback,

@@ -10,7 +10,15 @@ The exit codes of the command line are written here, beside the errors they belo
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["solved", "infeasible", "unstabilisable", "not_converged", "diverged"]
+Status = Literal[
+    "solved",
+    "infeasible",
+    "unstabilisable",
+    "not_converged",
+    "diverged",
+    "budget_spent",
+    "projected",
+]
 
 
 class PhalanxError(Exception):

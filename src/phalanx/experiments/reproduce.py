@@ -1,0 +1,73 @@
+"""`phalanx reproduce`: figures and theorems of the papers, and what they leave open, by name.
+
+Each is one file beside this one with a function `run(quick, seed, progress)` that returns a `Record` of
+kind "reproduction". `quick` makes it small enough for a test; the full size is what the docs show.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from phalanx import __version__
+from phalanx._outcome import InputError
+from phalanx._record import Record
+
+# Called with the share of the work that is done, 0 to 1, and a few words.
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One entry of the list. Attributes: file (of this package), title, source, time (full size, two cores)."""
+
+    file: str
+    title: str
+    source: str
+    time: str
+
+
+REPRODUCTIONS = {
+    "fig1a": Reproduction("fig1a", "RGDA against E-RGDA, T = 3", "P1, Fig. 1a", "5 min"),
+    "fig1b": Reproduction("fig1b", "E-RGDA over a longer horizon, T = 15", "P1, Fig. 1b", "10 s"),
+    "fig2": Reproduction("fig2", "E-RGDA against E-DDPG, T = 2 to 5", "P1, Fig. 2", "1 min"),
+    "theorem4": Reproduction(
+        "theorem4", "Inner error against K, N_b and r", "P1, Theorem 4", "5 min"
+    ),
+    "theorem5": Reproduction(
+        "theorem5", "Total error against inner error", "P1, Theorem 5", "1 min"
+    ),
+    "sample-efficiency": Reproduction(
+        "sample_efficiency", "Rollouts until the Nash gap is 0.01", "beyond P1", "10 min"
+    ),
+    "misspecified": Reproduction(
+        "misspecified", "Gains from a wrong model, on the true one", "beyond P1", "2 min"
+    ),
+}
+
+
+def reproduce(
+    name: str,
+    quick: bool = False,
+    seed: int = 0,
+    progress: Progress = lambda done, text: None,
+) -> Record:
+    """Run one reproduction.
+
+    Args:
+        name: one of `REPRODUCTIONS`.
+        quick: small enough to take seconds.
+        seed: of everything random.
+        progress: called with the share done and a few words; may raise to stop.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in REPRODUCTIONS:
+        raise InputError(
+            f"there is no reproduction {name!r}; there are {', '.join(REPRODUCTIONS)}."
+        )
+    module = importlib.import_module(f"phalanx.experiments.{REPRODUCTIONS[name].file}")
+    record = module.run(quick, seed, progress)
+    command = f"phalanx reproduce {name}{' --quick' if quick else ''} --seed {seed}"
+    made = {"version": __version__, "command": command, "seed": seed, "precision": "float64"}
+    return replace(record, provenance=made)

@@ -1,0 +1,411 @@
+"""The outer loop: stage after stage, chunk after chunk, from an oracle and nothing else.
+
+What happens between two calls of `on_step` depends on the state and the settings alone, never on the
+clock, so a run that was cut anywhere and resumed makes the same numbers to the last bit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from phalanx import _random
+from phalanx._outcome import InputError, Outcome
+from phalanx.learners import _descent, _quadratic, _steps
+from phalanx.learners._base import Oracle
+from phalanx.learners._gains import JointGains
+from phalanx.learners._method import Method
+from phalanx.learners._state import State
+
+RECORDS = 50  # iterates recorded per stage
+LEAST_BALL = 10.0
+
+OnStep = Callable[[State], None]
+
+
+def run(
+    oracle: Oracle, method: Method, gamma: float, seed: int, state: State, on_step: OnStep
+) -> State:
+    """Go on from `state` until done.
+
+    Args:
+        oracle: all that is known of the world.
+        method: how to learn.
+        gamma: γ.
+        seed: of everything random.
+        state: where to start; changed in place.
+        on_step: called after each chunk, when the state can be saved; may raise to stop.
+
+    Raises:
+        InputError: a method that asks the oracle for what it does not offer.
+    """
+    if method.estimator == "exact" and not hasattr(oracle, "gradient"):
+        raise InputError(
+            'estimator "exact" needs an oracle that offers gradients, such as oracle="exact"; this one offers costs '
+            'alone. Use "two_point", "one_point", "coordinate" or "regression".'
+        )
+    with jax.enable_x64(True):
+        key = _random.as_key(seed)
+        while not state.done:
+            if method.estimator == "regression":
+                _regression_round(oracle, method, gamma, key, state)
+            else:
+                _descent_chunk(oracle, method, gamma, key, state)
+            on_step(state)
+    return state
+
+
+# --- descent–ascent ------------------------------------------------------------------------------
+
+
+def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
+    """Some iterations of the present stage; its beginning and end where they fall."""
+    t = None if method.all_stages else state.stage
+    here = 0 if t is None else t
+    if state.iteration == 0:
+        _begin(oracle, method, gamma, key, state)
+    sizes = oracle.sizes
+    rows = sizes.control + sizes.disturbance
+    Sigma = _start_covariances(oracle)
+    left, right = _steps.preconditioner(method.update, _bend(state, here, sizes), Sigma, rows)
+    numbers = _descent.Numbers(
+        *(
+            jnp.asarray(value, jnp.float64)
+            for value in (
+                gamma,
+                method.radius,
+                state.eta[here],
+                state.decay[here],
+                state.ball[here],
+            )
+        ),
+        jnp.asarray(left),
+        jnp.asarray(right),
+        jnp.asarray(method.iterations // 2),
+    )
+    rule = _descent.Rule(method.estimator, method.update, method.batch)
+    every = max(1, method.iterations // RECORDS)
+    last = min(method.iterations, state.iteration + every)
+    now = _descent.Iterate(
+        *(jnp.asarray(getattr(state, name)) for name in _descent.Iterate._fields)
+    )
+    now = _descent.advance(
+        oracle,
+        rule,
+        JointGains(jnp.asarray(state.theta1), jnp.asarray(state.theta2)),
+        now,
+        numbers,
+        None if t is None else jnp.asarray(t),
+        jax.random.fold_in(key, here),
+        jnp.asarray(state.iteration),
+        jnp.asarray(last),
+    )
+    for name in _descent.Iterate._fields:
+        setattr(state, name, np.asarray(getattr(now, name)))
+    n = tuple(size * (sizes.horizon if t is None else 1) for size in sizes.players)
+    state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, n)
+    state.iteration = last
+    if not np.isfinite(state.W).all():
+        state.status, state.note = "diverged", here
+        return
+    state.record(-1 if t is None else t)
+    if state.iteration == method.iterations or _settled(method, state, here, sizes, Sigma):
+        _finish(method, state, sizes, Sigma)
+
+
+def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
+    """Set a stage's iterate to 0, and find its step size and ball."""
+    start = _descent.start(np.zeros_like(state.W))
+    for name, value in start._asdict().items():
+        setattr(state, name, np.asarray(value))
+    if method.all_stages:
+        state.ball[:] = LEAST_BALL if method.ball is None else method.ball
+        eta = (
+            _all_stage_step(oracle, gamma, key, state)
+            if method.step_size == "auto"
+            else method.step_size
+        )
+        state.eta[:], state.decay[:] = eta, 0.0
+        state.record(-1)
+        return
+    t = state.stage
+    Sigma = _start_covariances(oracle)
+    needs = isinstance(method.step_size, str) or method.update in ("gauss_newton", "newton")
+    if needs or method.ball is None:
+        found = _probe(oracle, method, gamma, key, state)
+        bend, target = found
+        state.S[t] = bend.S
+        state.ball[t] = max(LEAST_BALL, 10 * np.linalg.norm(target))
+        _, state.mu[t], state.lipschitz[t] = _steps.theory(bend, Sigma)
+        left, right = _steps.preconditioner(method.update, bend, Sigma, bend.S.shape[-1])
+        eigenvalues = _steps.spectrum(bend, Sigma, left, right)
+        if method.step_size == "theory":
+            state.eta[t] = _steps.theory(bend, Sigma)[0]
+        elif method.step_size == "auto":
+            state.eta[t] = _steps.best(method.update, eigenvalues)
+        falls = method.decay
+        if falls is None:
+            falls = method.step_size == "auto" and method.estimator != "exact"
+        # The classical 1/(μk) tail of stochastic approximation.
+        slowest = max(float(eigenvalues.real.min()), 0.0)
+        state.decay[t] = state.eta[t] * slowest / 2 if falls else 0.0
+    if not isinstance(method.step_size, str):
+        state.eta[t] = method.step_size
+        state.decay[t] = 1 / method.iterations * 10 if method.decay else 0.0
+    if method.ball is not None:
+        state.ball[t] = method.ball
+    state.record(t)
+
+
+def _probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> tuple:
+    """The stage's curvature, and where its saddle point seems to be."""
+    found = _fit(oracle, gamma, key, state, method.probe, method.radius, salt=2**30)
+    target = state.W[0] + _quadratic.newton(found.gradient, found.bend, found.spread)
+    if not np.isfinite(target).all():
+        state.status, state.note = "diverged", state.stage
+        target = np.zeros_like(target)
+    return found.bend, target
+
+
+def _fit(
+    oracle: Oracle, gamma: float, key: Any, state: State, batch: int, radius: float, salt: int
+) -> _quadratic.Fit:
+    found, plan = _measure(oracle, gamma, key, state, batch, True, radius, salt)
+    return _quadratic.fit(found, plan, oracle.sizes.control, _start_covariances(oracle))
+
+
+def _measure(
+    oracle: Oracle,
+    gamma: float,
+    key: Any,
+    state: State,
+    batch: int,
+    full: bool,
+    radius: float,
+    salt: int,
+) -> tuple[_quadratic.Moments, _quadratic.Design]:
+    """Averages at the present iterate from about `batch` rollouts, which are counted."""
+    sizes, t = oracle.sizes, state.stage
+    p, rows = sizes.control, sizes.control + sizes.disturbance
+    # How much a row bends the payoff hardly changes from stage to stage.
+    known = [
+        S for S in (state.S[t], state.S[min(t + 1, sizes.horizon - 1)]) if not np.isnan(S).any()
+    ]
+    scale = _quadratic.scales(known[0], radius) if known else np.full((rows, 2), radius)
+    plan = _quadratic.design(rows, sizes.state, scale, full)
+    # No fewer draws than it takes to see every direction of the first state, twice over.
+    draws = max(batch // plan.rollouts, 4 * sizes.state)
+    draws += draws % 2
+    theta1, theta2 = state.theta1.copy(), state.theta2.copy()
+    theta1[t], theta2[t] = state.W[0, :p], state.W[0, p:]
+    how = _quadratic.measure if oracle.traceable else _quadratic.moments
+    found = how(
+        oracle,
+        JointGains(jnp.asarray(theta1), jnp.asarray(theta2)),
+        jnp.asarray(gamma),
+        jnp.asarray(t),
+        jax.random.fold_in(jax.random.fold_in(key, t), salt),
+        draws,
+        jnp.asarray(plan.directions),
+        full,
+    )
+    state.rollouts += draws * plan.rollouts
+    return _quadratic.Moments(*(np.asarray(part) for part in found)), plan
+
+
+def _start_covariances(oracle: Oracle) -> np.ndarray:
+    return np.stack([oracle.Sigma_y, oracle.Sigma_z])
+
+
+def _all_stage_step(oracle: Oracle, gamma: float, key: Any, state: State) -> float:
+    """A step size for all stages at once, from how fast the payoff bends along random directions."""
+    p, tries = oracle.sizes.control, 64
+    gains = JointGains(jnp.asarray(state.theta1), jnp.asarray(state.theta2))
+    rng = np.random.default_rng(int(jax.random.bits(jax.random.fold_in(key, 2**30))))
+    e = rng.normal(size=(*state.W.shape, tries))
+    e *= 0.1 / np.sqrt((e**2).sum(axis=(0, 1, 2)))
+    e = np.stack([e, -e, 0 * e], axis=-2)
+    drawn = oracle.draws(jax.random.fold_in(key, 2**30 + 1), tries, None)
+    shared = oracle.prepare(gains, None)
+    offset = JointGains(jnp.asarray(e[:, :p]), jnp.asarray(e[:, p:]))
+    cost, energy = oracle.costs(shared, gains, offset, drawn, None)
+    payoff = np.asarray(cost - gamma**2 * energy)
+    state.rollouts += payoff.size
+    bends = np.abs(payoff[0] + payoff[1] - 2 * payoff[2]) / 0.1**2
+    # A random direction sees the mean of the eigenvalues; the largest of n may be n times that.
+    return float(1 / (bends.mean() * np.sqrt(state.W.size)))
+
+
+def _bend(state: State, t: int, sizes: Any) -> _quadratic.Curvature | None:
+    return None if np.isnan(state.S[t]).any() else _quadratic.Curvature(state.S[t], sizes.control)
+
+
+def _settled(method: Method, state: State, t: int, sizes: Any, Sigma: np.ndarray) -> bool:
+    """Whether exact gradients say that there is nothing left to gain."""
+    if method.estimator != "exact":
+        return False
+    F = np.linalg.norm(state.field)
+    if method.all_stages:
+        return bool(F <= 1e-3 * method.tolerance * state.first)
+    bend = _bend(state, t, sizes)
+    if bend is None:
+        return False
+    gap = np.linalg.norm(_quadratic.newton(_gradient_of(state.field[0], sizes), bend, Sigma))
+    return bool(gap <= 1e-3 * method.tolerance)
+
+
+def _gradient_of(field: np.ndarray, sizes: Any) -> np.ndarray:
+    """(∇_{θ¹}, ∇_{θ²}) from F, whose second player's rows have changed sign."""
+    G = field.copy()
+    G[sizes.control :] *= -1
+    return G
+
+
+def _finish(method: Method, state: State, sizes: Any, Sigma: np.ndarray) -> None:
+    """Keep the stage's gains, judge them, and go to the stage before."""
+    p, t = sizes.control, state.stage
+    count = max(state.iteration - method.iterations // 2, 1)
+    W = state.sum_W / count if method.average and state.sum_W.any() else state.W
+    if method.all_stages:
+        state.theta1, state.theta2 = W[:, :p].copy(), W[:, p:].copy()
+        state.projected[:] = float(state.outside) / count
+        size = np.linalg.norm(state.sum_field / count) if state.sum_field.any() else 0.0
+        if method.estimator == "exact":
+            size = np.linalg.norm(state.field)
+        state.estimate[:] = size / max(float(state.first), 1e-300)
+        state.stage = -1
+    else:
+        state.theta1[t], state.theta2[t] = W[0, :p], W[0, p:]
+        state.projected[t] = float(state.outside) / count
+        bend = _bend(state, t, sizes)
+        if bend is not None:
+            # The field is linear: its average belongs to the average iterate, and both together
+            # say where the saddle point is.
+            exact = method.estimator == "exact" or not state.sum_field.any()
+            centre, field = (
+                (state.W, state.field) if exact else (state.sum_W / count, state.sum_field / count)
+            )
+            step = _quadratic.newton(_gradient_of(field[0], sizes), bend, Sigma)
+            state.estimate[t] = np.linalg.norm(W[0] - centre[0] - step)
+        state.stage -= 1
+    state.iteration = 0
+    state.W = np.zeros_like(state.W)
+    if state.stage < 0:
+        state.status = "done"
+
+
+# --- regression ----------------------------------------------------------------------------------
+
+
+def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
+    """One round of fit and solve: quadratics from costs, then the linear solve for the saddle point."""
+    sizes, t, round_ = oracle.sizes, state.stage, state.iteration
+    Sigma = _start_covariances(oracle)
+    if round_ == 0:
+        start = _descent.start(np.zeros_like(state.W))
+        for name, value in start._asdict().items():
+            setattr(state, name, np.asarray(value))
+        state.ball[t] = np.inf if method.ball is None else method.ball
+        state.record(t)
+        state.weight = np.zeros(())
+        found = _fit(oracle, gamma, key, state, method.batch, method.radius, salt=0)
+        bend, spread, G, error = found
+        state.S[t] = bend.S
+    else:
+        bend, spread = _quadratic.Curvature(state.S[t], sizes.control), Sigma
+        found, plan = _measure(
+            oracle, gamma, key, state, method.batch, False, method.radius, salt=round_
+        )
+        G, error = _quadratic.slope(found, plan)
+    if not (np.isfinite(G).all() and np.isfinite(bend.S).all()):
+        state.status, state.note = "diverged", t
+        return
+    state.mu[t] = 2 * min(bend.convex, bend.concave) * np.linalg.eigvalsh(Sigma).min()
+    if state.mu[t] <= 0:
+        state.status, state.note = "infeasible", t
+        return
+    target = state.W[0] + _quadratic.newton(G, bend, spread)
+    variance = max(_quadratic.newton_variance(error, bend, Sigma), 1e-30)
+    # Each round points at the saddle point with an error of its own.
+    state.sum_W = state.sum_W + target / variance
+    state.weight = state.weight + 1 / variance
+    W = state.sum_W[0] / state.weight
+    state.estimate[t] = np.sqrt(1 / state.weight)
+    state.projected[t] = 0.0
+    for player in (slice(0, sizes.control), slice(sizes.control, None)):
+        norm = np.linalg.norm(W[player])
+        if norm > state.ball[t]:
+            W[player] *= state.ball[t] / norm
+            state.projected[t] = 1.0
+    state.W, state.iteration = W[None], round_ + 1
+    state.record(t)
+    if state.iteration == method.iterations:
+        state.theta1[t], state.theta2[t] = W[: sizes.control], W[sizes.control :]
+        state.stage, state.iteration, state.W = t - 1, 0, np.zeros_like(state.W)
+        if state.stage < 0:
+            state.status = "done"
+
+
+# --- the verdict -----------------------------------------------------------------------------------
+
+
+def verdict(method: Method, state: State) -> Outcome:
+    """How it ended, in a sentence and a mend."""
+    t = state.note
+    if state.status == "diverged":
+        eta = state.eta[t]
+        step = f" (step size {eta:.3g})" if np.isfinite(eta) else ""
+        where = "with all stages at once" if method.all_stages else f"at stage {t}"
+        return Outcome(
+            "diverged",
+            f"Learning diverged {where}{step}: gains or costs grew beyond any number.",
+            "Give a smaller --step-size or a smaller --ball, or raise --gamma.",
+        )
+    if state.status == "infeasible":
+        return Outcome(
+            "infeasible",
+            f"At stage {t} the costs show no saddle point: what the disturbance gains there is not concave in its gains.",
+            "Raise --gamma; or, if it is near the level, take a larger --batch.",
+        )
+    worst = int(np.nanargmax(state.projected)) if np.isfinite(state.projected).any() else 0
+    if np.nan_to_num(state.projected).max() >= 1:
+        where = "" if method.all_stages else f" at stage {worst}"
+        return Outcome(
+            "projected",
+            f"The projection was active{where} in every iteration of the last half: the gains stand on the ball of radius "
+            f"{state.ball[worst]:.4g}.",
+            "Give a larger --ball or a smaller --step-size; if that does not help, raise --gamma.",
+        )
+    if method.all_stages:
+        left = float(np.nan_to_num(state.estimate, nan=np.inf).max())
+        if left <= method.tolerance:
+            return Outcome(
+                "solved", f"Converged: the gradient fell to {left:.2g} of its first size."
+            )
+        return Outcome(
+            "budget_spent",
+            f"The budget of {method.iterations} iterations is spent, and the gradient is still {left:.2g} of its first size.",
+            "Give more --iterations; or learn stage by stage, which does not wait for later stages.",
+        )
+    if np.isnan(state.estimate).any():
+        return Outcome(
+            "budget_spent",
+            f"All {method.iterations} iterations of each stage are done; with step size and ball both given nothing says how far the gains are from the saddle point.",
+            'Leave --step-size at "auto" to have the distance estimated.',
+        )
+    total = float(np.sqrt(np.sum(state.estimate**2)))
+    norm = float(np.sqrt(np.sum(state.theta1**2) + np.sum(state.theta2**2)))
+    if total <= method.tolerance * max(norm, 1.0):
+        return Outcome(
+            "solved",
+            f"Converged: the gains are an estimated {total:.2g} from the saddle point, {total / max(norm, 1e-300):.2g} of their size.",
+        )
+    worst = int(np.argmax(state.estimate))
+    return Outcome(
+        "budget_spent",
+        f"The budget of {state.rollouts} rollouts is spent, and the gains are still an estimated {total:.2g} from the saddle point "
+        f"({total / max(norm, 1e-300):.2g} of their size; most of it at stage {worst}).",
+        "Give more --iterations or a larger --batch.",
+    )
