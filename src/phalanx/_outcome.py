@@ -17,7 +17,7 @@ Status = Literal[
     "not_converged",
     "diverged",
     "budget_spent",
-    "projected",
+    "projection_active",
 ]
 
 

@@ -93,8 +93,11 @@ def reproduction(
 
     Args:
         name: of the reproduction, as `phalanx reproduce NAME` takes it.
-        title: one line. story: a paragraph: the question, the set-up and why it was chosen.
-        panels: figures. tables: numbers. claims: verdicts.
+        title: one line.
+        story: a paragraph: the question, the set-up and why it was chosen.
+        panels: figures.
+        tables: numbers.
+        claims: verdicts.
         settings: everything it takes to do it again.
         notes: caveats, one sentence each.
         numbers: further results by name, for programs that read the record.

@@ -18,7 +18,7 @@ from phalanx.learners._gains import JointGains, project
 class Rule(NamedTuple):
     """What the compiled loop is specialised to."""
 
-    estimator: str
+    estimator: Any
     update: str
     batch: int
 

@@ -95,7 +95,8 @@ class ExactOracle(eqx.Module):
             lambda o1, o2: one(shared, gains, JointGains(o1, o2), stage), in_axes=-1
         )(*flat)
         grid = (G, len(drawn))
-        return tuple(jnp.broadcast_to(part.reshape(G, B), grid) for part in (cost, energy))
+        cost, energy = (jnp.broadcast_to(X.reshape(G, B), grid) for X in (cost, energy))
+        return cost, energy
 
     def gradient(self, shared: Any, gains: JointGains, gamma: Any, stage: Any) -> JointGains:
         """∇_{θ¹} = 2(R K¹ − BᵀP A_c) X and ∇_{θ²} = 2(−γ²K² + DᵀP A_c) X (P1, eq. 24, corrected)."""
@@ -103,8 +104,8 @@ class ExactOracle(eqx.Module):
         k1, k2 = halves(gains.theta1, m), halves(gains.theta2, m)
         if stage is not None:
             P = shared.cost - gamma**2 * shared.energy
-            now = [X[:, stage] for X in (n.A, n.B, n.D, n.R, k1, k2)]
-            parts = _gradient(*now, P, n.start, gamma)
+            A, B, D, R, k1, k2 = (X[:, stage] for X in (n.A, n.B, n.D, n.R, k1, k2))
+            parts = _gradient(A, B, D, R, k1, k2, P, n.start, gamma)
             return JointGains(*(joined(part)[None] for part in parts))
         P = self._values(k1, k2, gamma)
         closed = n.A - n.B @ k1 + n.D @ k2

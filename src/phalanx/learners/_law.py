@@ -8,6 +8,9 @@ pass along memory. What is random is drawn one step before it is used and carrie
 would otherwise fuse the draw into each of its readers and draw the same numbers again for each.
 """
 
+import functools
+import operator
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -109,7 +112,7 @@ class LawOracle(eqx.Module):
             carry = step(t0, carry, JointGains(*(o[0] for o in offset)))
             carry = jax.lax.fori_loop(t0 + 1, T, lambda t, c: step(t, c, None), carry)
         x, cost, energy, _ = carry
-        last = sum(_form(self.n.Q_T[h], x[h]) for h in (0, 1))
+        last = _form(self.n.Q_T[0], x[0]) + _form(self.n.Q_T[1], x[1])
         return cost + last, energy
 
     def _step(
@@ -145,11 +148,16 @@ def in_pairs(x: jax.Array, mirrored: bool) -> jax.Array:
     return jnp.stack([x, -x if mirrored else x], axis=-1).reshape(*x.shape[:-1], -1)
 
 
+def added(parts: Iterable[jax.Array]) -> jax.Array:
+    """The sum of at least one array."""
+    return functools.reduce(operator.add, parts)
+
+
 def _mul(matrix: jax.Array, x: jax.Array) -> jax.Array:
     """Matrix @ x over the leading axis of x, (c, G, B), spelled out where it is small."""
     if matrix.shape[1] > FUSE_UP_TO:
         return jnp.einsum("rc,cgb->rgb", matrix, x, precision=jax.lax.Precision.HIGHEST)
-    return sum(matrix[:, j, None, None] * x[j] for j in range(matrix.shape[1]))
+    return added(matrix[:, j, None, None] * x[j] for j in range(matrix.shape[1]))
 
 
 def _gain(theta: jax.Array, offset: jax.Array | None, x: jax.Array) -> jax.Array:
@@ -159,7 +167,7 @@ def _gain(theta: jax.Array, offset: jax.Array | None, x: jax.Array) -> jax.Array
         return out
     if x.shape[0] > FUSE_UP_TO:
         return out + jnp.sum(offset * x, axis=1)
-    return out + sum(offset[:, j] * x[j] for j in range(x.shape[0]))
+    return out + added(offset[:, j] * x[j] for j in range(x.shape[0]))
 
 
 def _form(weight: jax.Array, x: jax.Array) -> jax.Array:

@@ -65,7 +65,7 @@ class Learned:
         K1, L1: (T, p, m) the controller, u = −K1 (x − x̄) − L1 x̄.
         K2, L2: (T, q, m) the disturbance it was learned against, d = +K2 (x − x̄) + L2 x̄.
         gamma: γ. method: how. rollouts: used in all, both players' and those for step sizes.
-        outcome: converged ("solved"), "budget_spent", "projected", "diverged" or "infeasible", in a
+        outcome: converged ("solved"), "budget_spent", "projection_active", "diverged" or "infeasible", in a
             sentence and a mend.
         nash_gap: Frobenius distance of all gains from the saddle point's; None without a model.
         nash_gap_by_stage: (T,) the same, stage by stage.

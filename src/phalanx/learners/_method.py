@@ -98,7 +98,11 @@ class Method:
                 continue
             if name == "step_size" and value in ("auto", "theory"):
                 continue
-            if isinstance(value, bool | str) or not 0 < float(value) < float("inf"):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float | np.number)
+                or not 0 < float(value) < float("inf")
+            ):
                 words = ', "auto" or "theory"' if name == "step_size" else ""
                 raise InputError(f"{name} must be a positive number{words}, but it is {value!r}.")
             object.__setattr__(self, name, float(value))

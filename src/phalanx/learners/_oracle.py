@@ -133,10 +133,8 @@ class CostOracle(eqx.Module):
         if self.traceable:
             return self._traced(gains, offset, drawn, stage, (G, B))
         many = JointGains(
-            *(
-                _perturbed(np.asarray(theta), np.asarray(extra), stage, (G, B))
-                for theta, extra in zip(gains, offset, strict=True)
-            )
+            _perturbed(np.asarray(gains.theta1), np.asarray(offset.theta1), stage, (G, B)),
+            _perturbed(np.asarray(gains.theta2), np.asarray(offset.theta2), stage, (G, B)),
         )
         start = None if stage is None else int(stage)
         seeds = [int(seed) for seed in np.tile(drawn, G)]
@@ -152,9 +150,10 @@ class CostOracle(eqx.Module):
         else:
             jobs = [
                 (JointGains(one, two), start, seed)
-                for one, two, seed in zip(*many, seeds, strict=True)
+                for one, two, seed in zip(many.theta1, many.theta2, seeds, strict=True)
             ]
-            cost, energy = np.array([_pair(a) for a in self._pool.map(self.simulate, jobs)]).T
+            answers = [_pair(answer) for answer in self._pool.map(self.simulate, jobs)]
+            cost, energy = np.array(answers).T
         return jnp.asarray(cost.reshape(G, B)), jnp.asarray(energy.reshape(G, B))
 
     def _traced(self, gains: Any, offset: Any, keys: Any, stage: Any, grid: tuple) -> tuple:

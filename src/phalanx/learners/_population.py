@@ -8,6 +8,7 @@ First states: centring M i.i.d. draws would shrink their covariance to (1 − 1/
 rescaled by √(M/(M−1)), and z is drawn by itself (theory.md §2). Agents last, (m, G, B, M).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from phalanx import _random
 from phalanx._outcome import InputError
 from phalanx.equilibria import RobustGame
 from phalanx.learners._gains import JointGains, Sizes
-from phalanx.learners._law import _mul
+from phalanx.learners._law import _mul, added
 from phalanx.learners._numbers import covariance, root
 from phalanx.systems import MeanFieldSystem
 
@@ -226,7 +227,7 @@ class PopulationOracle(eqx.Module):
 
     def _heavy(self, packed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """√((ν − 2)/χ²_ν): turns normals into Student's t with their own covariance."""
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         chi2 = jnp.sum(_random.unpack(packed, (self.tails, count)) ** 2, axis=0)
         return jnp.sqrt((self.tails - 2) / chi2).reshape(shape)
 
@@ -252,18 +253,18 @@ def _played(theta: jax.Array, offset: jax.Array | None, x: jax.Array) -> jax.Arr
     """(θ + offset) x with θ (r, c), offset (r, c, G, B) and x (c, G, B, M)."""
     columns = range(x.shape[0])
     if offset is None:
-        return sum(theta[:, j, None, None, None] * x[j] for j in columns)
-    return sum((theta[:, j, None, None] + offset[:, j])[..., None] * x[j] for j in columns)
+        return added(theta[:, j, None, None, None] * x[j] for j in columns)
+    return added((theta[:, j, None, None] + offset[:, j])[..., None] * x[j] for j in columns)
 
 
 def _spread(matrix: jax.Array, x: jax.Array) -> jax.Array:
     """Matrix @ x over the leading axis of x, agents last."""
     tail = (slice(None),) + (None,) * (x.ndim - 1)
-    return sum(matrix[:, j][tail] * x[j] for j in range(matrix.shape[1]))
+    return added(matrix[:, j][tail] * x[j] for j in range(matrix.shape[1]))
 
 
 def _mul2(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    return sum(matrix[:, j, None] * x[j] for j in range(matrix.shape[1]))
+    return added(matrix[:, j, None] * x[j] for j in range(matrix.shape[1]))
 
 
 def _weigh(weight: jax.Array, x: jax.Array) -> jax.Array:

@@ -4,9 +4,11 @@ What happens between two calls of `on_step` depends on the state and the setting
 clock, so a run that was cut anywhere and resumed makes the same numbers to the last bit.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,20 +72,16 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     rows = sizes.control + sizes.disturbance
     Sigma = _start_covariances(oracle)
     left, right = _steps.preconditioner(method.update, _bend(state, here, sizes), Sigma, rows)
+    number = functools.partial(jnp.asarray, dtype=jnp.float64)
     numbers = _descent.Numbers(
-        *(
-            jnp.asarray(value, jnp.float64)
-            for value in (
-                gamma,
-                method.radius,
-                state.eta[here],
-                state.decay[here],
-                state.ball[here],
-            )
-        ),
-        jnp.asarray(left),
-        jnp.asarray(right),
-        jnp.asarray(method.iterations // 2),
+        gamma=number(gamma),
+        radius=number(method.radius),
+        eta=number(state.eta[here]),
+        decay=number(state.decay[here]),
+        ball=number(state.ball[here]),
+        left=number(left),
+        right=number(right),
+        tail=jnp.asarray(method.iterations // 2),
     )
     rule = _descent.Rule(method.estimator, method.update, method.batch)
     every = max(1, method.iterations // RECORDS)
@@ -104,8 +102,8 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     )
     for name in _descent.Iterate._fields:
         setattr(state, name, np.asarray(getattr(now, name)))
-    n = tuple(size * (sizes.horizon if t is None else 1) for size in sizes.players)
-    state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, n)
+    n1, n2 = (size * (sizes.horizon if t is None else 1) for size in sizes.players)
+    state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, (n1, n2))
     state.iteration = last
     if not np.isfinite(state.W).all():
         state.status, state.note = "diverged", here
@@ -149,7 +147,7 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
         if falls is None:
             falls = method.step_size == "auto" and method.estimator != "exact"
         # The classical 1/(μk) tail of stochastic approximation.
-        slowest = max(float(eigenvalues.real.min()), 0.0)
+        slowest = max(float(np.real(eigenvalues).min()), 0.0)
         state.decay[t] = state.eta[t] * slowest / 2 if falls else 0.0
     if not isinstance(method.step_size, str):
         state.eta[t] = method.step_size
@@ -227,15 +225,26 @@ def _all_stage_step(oracle: Oracle, gamma: float, key: Any, state: State) -> flo
     e = rng.normal(size=(*state.W.shape, tries))
     e *= 0.1 / np.sqrt((e**2).sum(axis=(0, 1, 2)))
     e = np.stack([e, -e, 0 * e], axis=-2)
-    drawn = oracle.draws(jax.random.fold_in(key, 2**30 + 1), tries, None)
-    shared = oracle.prepare(gains, None)
+    payoffs = _compiled_payoffs if oracle.traceable else _payoffs
     offset = JointGains(jnp.asarray(e[:, :p]), jnp.asarray(e[:, p:]))
-    cost, energy = oracle.costs(shared, gains, offset, drawn, None)
-    payoff = np.asarray(cost - gamma**2 * energy)
+    own = jax.random.fold_in(key, 2**30 + 1)
+    payoff = np.asarray(payoffs(oracle, gains, offset, jnp.asarray(gamma), own, tries))
     state.rollouts += payoff.size
     bends = np.abs(payoff[0] + payoff[1] - 2 * payoff[2]) / 0.1**2
     # A random direction sees the mean of the eigenvalues; the largest of n may be n times that.
     return float(1 / (bends.mean() * np.sqrt(state.W.size)))
+
+
+def _payoffs(
+    oracle: Oracle, gains: JointGains, offset: JointGains, gamma: Any, key: Any, draws: int
+) -> Any:
+    """Payoffs of whole runs."""
+    drawn = oracle.draws(key, draws, None)
+    cost, energy = oracle.costs(oracle.prepare(gains, None), gains, offset, drawn, None)
+    return cost - gamma**2 * energy
+
+
+_compiled_payoffs = eqx.filter_jit(_payoffs)
 
 
 def _bend(state: State, t: int, sizes: Any) -> _quadratic.Curvature | None:
@@ -373,12 +382,19 @@ def verdict(method: Method, state: State) -> Outcome:
     if np.nan_to_num(state.projected).max() >= 1:
         where = "" if method.all_stages else f" at stage {worst}"
         return Outcome(
-            "projected",
+            "projection_active",
             f"The projection was active{where} in every iteration of the last half: the gains stand on the ball of radius "
             f"{state.ball[worst]:.4g}.",
             "Give a larger --ball or a smaller --step-size; if that does not help, raise --gamma.",
         )
     if method.all_stages:
+        spent = f"The budget of {method.iterations} iterations is spent"
+        if method.estimator != "exact":
+            return Outcome(
+                "budget_spent",
+                f"{spent}; with all stages at once, sampled costs do not say how far the gains are from the saddle point.",
+                'Learn stage by stage (schedule="receding") to have the distance estimated.',
+            )
         left = float(np.nan_to_num(state.estimate, nan=np.inf).max())
         if left <= method.tolerance:
             return Outcome(
@@ -386,7 +402,7 @@ def verdict(method: Method, state: State) -> Outcome:
             )
         return Outcome(
             "budget_spent",
-            f"The budget of {method.iterations} iterations is spent, and the gradient is still {left:.2g} of its first size.",
+            f"{spent}, and the gradient is still {left:.2g} of its first size.",
             "Give more --iterations; or learn stage by stage, which does not wait for later stages.",
         )
     if np.isnan(state.estimate).any():

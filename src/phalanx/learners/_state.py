@@ -120,17 +120,14 @@ class State:
     def save(self, path: Path) -> None:
         """Write the state; the one that was there before stays as `<name>.previous`."""
         archive = io.BytesIO()
-        np.savez(archive, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        np.savez(archive, allow_pickle=False, **arrays)
         content = archive.getvalue()
         head = f"{MAGIC} {hashlib.sha256(content).hexdigest()}\n".encode()
 
-        def write(to: Path) -> None:
-            to.write_bytes(head + content)
-
-        if path.exists():
-            old = path.read_bytes()
-            write_atomically(previous(path), lambda to: to.write_bytes(old) and None)
-        write_atomically(path, write)
+        if _whole(path):  # never put a damaged file in the place of a good one
+            path.replace(previous(path))
+        _write(path, head + content)
 
     @classmethod
     def load(cls, path: Path) -> "State":
@@ -141,18 +138,32 @@ class State:
         """
         if not path.is_file():
             raise InputError(f"there is no learner's state {path}.")
-        head, _, content = path.read_bytes().partition(b"\n")
-        words = head.split(b" ")
-        if words[0] != MAGIC.encode():
+        content = path.read_bytes()
+        if not content.startswith(MAGIC.encode()):
             raise InputError(f"{path} is not a learner's state of this version ({MAGIC}).")
-        if len(words) != 2 or hashlib.sha256(content).hexdigest().encode() != words[1]:
+        if not _whole(path):
             raise InputError(f"the learner's state {path} is damaged: its checksum does not fit.")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content.partition(b"\n")[2]), allow_pickle=False) as archive:
             values = {f.name: archive[f.name] for f in fields(cls)}
         for f in fields(cls):
             if f.type in (int, str):
                 values[f.name] = f.type(values[f.name])
         return cls(**values)
+
+
+def _whole(path: Path) -> bool:
+    """Whether there is a state of this version whose checksum fits."""
+    if not path.is_file():
+        return False
+    head, _, content = path.read_bytes().partition(b"\n")
+    return head == f"{MAGIC} {hashlib.sha256(content).hexdigest()}".encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    def write(to: Path) -> None:
+        to.write_bytes(content)
+
+    write_atomically(path, write)
 
 
 def previous(path: Path) -> Path:

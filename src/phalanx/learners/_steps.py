@@ -67,4 +67,5 @@ def theory(bend: Curvature, Sigma: np.ndarray) -> tuple[float, float, float]:
         np.linalg.norm(M, 2) * np.linalg.norm(sigma, 2)
         for M, sigma in zip(bend.operator, Sigma, strict=True)
     )
-    return (mu / L**2 if mu > 0 else 0.01 / L), float(mu), float(L)
+    mu, L = float(mu), float(L)
+    return (mu / L**2 if mu > 0 else 0.01 / L), mu, L
