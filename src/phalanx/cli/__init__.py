@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     from typer.exceptions import Abort, TyperException
 
     from phalanx._outcome import PhalanxError
-    from phalanx.cli._app import app
+    from phalanx.cli._learning import app
 
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

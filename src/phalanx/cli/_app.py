@@ -1,12 +1,22 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import phalanx
+from phalanx.cli._options import (
+    AgentsOption,
+    Float32Option,
+    GammaOption,
+    JsonOption,
+    OutOption,
+    ScenarioArgument,
+    SeedOption,
+    agents_of,
+    gamma_of,
+)
 from phalanx.cli._output import number, print_json, progress, say, table, warn
 
 app = typer.Typer(
@@ -17,34 +27,6 @@ app = typer.Typer(
     help="Design, certify and try controllers for fleets that hold when the world pushes back.",
     epilog="SCENARIO is a built-in name (see `phalanx scenarios`) or a path to a TOML file.",
 )
-
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A built-in name, or a path to TOML.")
-]
-GammaOption = Annotated[
-    str | None,
-    typer.Option(
-        "--gamma", "-g", metavar="G", help="Attenuation level; auto: 1.1 × the least viable one."
-    ),
-]
-AgentsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--agents", "-n", metavar="N", help="Number of agents; inf: the mean-field limit."
-    ),
-]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")
-]
-SeedOption = Annotated[
-    int, typer.Option("--seed", "-s", min=0, max=2**63 - 1, help="Seed of everything random.")
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")
-]
-Float32Option = Annotated[
-    bool, typer.Option("--float32", help="Simulate in single precision: faster, fewer digits.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -102,10 +84,10 @@ def design(
     from phalanx.experiments.design import design_summary
 
     world = phalanx.scenario(scenario)
-    certificate = make(world, _gamma(gamma, world), _agents(agents))
+    certificate = make(world, gamma_of(gamma, world), agents_of(agents))
     summary = {"scenario": world.name, **design_summary(certificate)}
     if certificate.outcome.ok and out is not None:
-        made = _provenance("design", scenario, seed, "float64", gamma, agents)
+        made = provenance("design", scenario, seed, "float64", gamma, agents)
         Record("design", world.name, summary, None, made).save(writable_folder(out))
     if json:
         print_json(summary)
@@ -134,7 +116,7 @@ def run(
     from phalanx.experiments import fleet
 
     world = phalanx.scenario(scenario)
-    level, count = _gamma(gamma, world), _agents(agents)
+    level, count = gamma_of(gamma, world), agents_of(agents)
     precision = "float32" if float32 else "float64"
     folder = Path("runs") / world.name if out is None else out
     with progress(json, fleet.STEPS + 1) as advance:
@@ -143,7 +125,7 @@ def run(
         with folder_for_results(folder):
             record = fleet.run(world, level, count, seed, precision, advance, certificate)
             record = replace(
-                record, provenance=_provenance("run", scenario, seed, precision, gamma, agents)
+                record, provenance=provenance("run", scenario, seed, precision, gamma, agents)
             )
             record.save(folder)
         advance("report")
@@ -170,7 +152,10 @@ def run(
 @app.command()
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that `phalanx run` wrote.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A folder that `phalanx run`, `learn` or `reproduce` wrote."
+        ),
     ],
     out: OutOption = None,
     seed: SeedOption = 0,
@@ -182,9 +167,10 @@ def report(
     from phalanx._record import Record
 
     record = Record.load(folder)
-    if record.kind != "fleet":
+    if record.kind not in ("fleet", "learn", "reproduction"):
         raise InputError(
-            f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run` wrote."
+            f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run`, `learn` or "
+            "`reproduce` wrote."
         )
     page = _report(record, writable_folder(folder if out is None else out))
     if json:
@@ -208,45 +194,7 @@ def _report(record: Any, folder: Path) -> Path:
         ) from error
 
 
-def _gamma(text: str | None, world: Any) -> float | None:
-    """The level asked for on the command line; None leaves the choice to the scenario."""
-    from phalanx._outcome import InputError
-
-    if text is None:
-        return None
-    if text in ("auto", "saddle"):
-        choice: Any = text
-        return choice
-    gamma = _float(text)
-    if not gamma > 0:
-        raise InputError(
-            f'gamma must be a positive number, "auto" or "saddle", but it is {text!r}.'
-        )
-    return gamma
-
-
-def _agents(text: str | None) -> float | None:
-    from phalanx._outcome import InputError
-
-    if text is None:
-        return None
-    number = _float(text)
-    if not (number == math.inf or (number >= 1 and number.is_integer())):
-        raise InputError(
-            f"agents must be a whole number of at least 1, or inf for the mean-field limit, but it is {text!r}."
-        )
-    return number if number == math.inf else int(number)
-
-
-def _float(text: str) -> float:
-    """The number that is written, or NaN."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _provenance(
+def provenance(
     command: str, scenario: str, seed: int, precision: str, gamma: Any = None, agents: Any = None
 ) -> dict[str, Any]:
     words = ["phalanx", command, Path(scenario).name]

@@ -57,8 +57,22 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
 @contextmanager
 def progress(quiet: bool, steps: int) -> Iterator[Callable[[str], None]]:
     """A bar on standard error that advances with each call; nothing unless that is a terminal."""
+    done = 0
+    with share(quiet) as advance:
+
+        def step(text: str) -> None:
+            nonlocal done
+            advance(done / steps, text)
+            done += 1
+
+        yield step
+
+
+@contextmanager
+def share(quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar on standard error that is set to a share of the work, 0 to 1, with the time left."""
     if quiet or not sys.stderr.isatty():
-        yield lambda text: check()
+        yield lambda done, text: check()
         return
     from rich.console import Console
     from rich.progress import (
@@ -76,10 +90,10 @@ def progress(quiet: bool, steps: int) -> Iterator[Callable[[str], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=steps)
+        task = bar.add_task("starting", total=1.0)
 
-        def advance(text: str) -> None:
+        def advance(done: float, text: str) -> None:
             check()
-            bar.update(task, advance=1, description=text)
+            bar.update(task, completed=done, description=text)
 
         yield advance

@@ -56,6 +56,8 @@ class Scenario:
         limits: (low, high), each (m,), or None: what the linear model ignores and the run counts.
         recorded: real disturbances to replay, or None.
         disturbance: any other disturbance to simulate, or None.
+        transition: f(t, x, u, d) → next states where the true world is not the game's linear one
+            (see `PopulationOracle`), or None.
         key_state: index of the state entry whose mean the figures show.
         parameters: where every number comes from.
         data, licence: origin of the data, in a few words; "" without.
@@ -73,6 +75,7 @@ class Scenario:
     limits: tuple[np.ndarray, np.ndarray] | None = None
     recorded: RecordedWorld | None = None
     disturbance: Any = None
+    transition: Any = None
     key_state: int = 0
     parameters: tuple[Parameter, ...] = ()
     data: str = ""

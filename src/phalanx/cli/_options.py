@@ -1,0 +1,73 @@
+"""Options that commands share, and how their words become numbers."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A built-in name, or a path to TOML.")
+]
+GammaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gamma", "-g", metavar="G", help="Attenuation level; auto: 1.1 × the least viable one."
+    ),
+]
+AgentsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--agents", "-n", metavar="N", help="Number of agents; inf: the mean-field limit."
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", "-s", min=0, max=2**63 - 1, help="Seed of everything random.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")
+]
+Float32Option = Annotated[
+    bool, typer.Option("--float32", help="Simulate in single precision: faster, fewer digits.")
+]
+
+
+def gamma_of(text: str | None, world: Any) -> float | None:
+    """The level asked for on the command line; None leaves the choice to the scenario."""
+    from phalanx._outcome import InputError
+
+    if text is None:
+        return None
+    if text in ("auto", "saddle"):
+        choice: Any = text
+        return choice
+    gamma = number_of(text)
+    if not gamma > 0:
+        raise InputError(
+            f'gamma must be a positive number, "auto" or "saddle", but it is {text!r}.'
+        )
+    return gamma
+
+
+def agents_of(text: str | None) -> float | None:
+    from phalanx._outcome import InputError
+
+    if text is None:
+        return None
+    number = number_of(text)
+    if not (number == math.inf or (number >= 1 and number.is_integer())):
+        raise InputError(
+            f"agents must be a whole number of at least 1, or inf for the mean-field limit, but it is {text!r}."
+        )
+    return number if number == math.inf else int(number)
+
+
+def number_of(text: str) -> float:
+    """The number that is written, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,129 @@
+"""Curves in panels, drawn from what a study's record says about them; one figure holds them all."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+import phalanx.report._theme as theme
+from phalanx._outcome import InputError
+
+PANEL_HEIGHT = 2.7
+STYLES = {
+    "line": {"linestyle": "-"},
+    "dashed": {"linestyle": (0, (5, 2))},
+    "dotted": {"linestyle": (0, (1.2, 1.6))},
+    "marks": {"linestyle": "none", "marker": "o", "markersize": 4},
+    "both": {"linestyle": "-", "marker": "o", "markersize": 3.5},
+}
+
+
+def picture(title: str, panels: list[dict[str, Any]], series: Any) -> theme.Picture:
+    """All panels as one figure.
+
+    Args:
+        title: of the study.
+        panels: from the record's summary.
+        series: its labelled arrays.
+
+    Raises:
+        InputError: a panel that asks for arrays the record does not hold.
+    """
+
+    def draw(wide: bool) -> Figure:
+        columns = 2 if wide and len(panels) > 1 else 1
+        rows = -(-len(panels) // columns)
+        fig = theme.figure(wide, PANEL_HEIGHT * rows)
+        grid = fig.subplots(rows, columns, squeeze=False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _panel(axes, panel, series, 62 if columns == 1 and wide else 44)
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.set_visible(False)
+        return fig
+
+    described = "; ".join(_described(panel, series) for panel in panels)
+    return theme.Picture("study", title, " ".join(_caption(p) for p in panels), described, draw)
+
+
+def _panel(axes: Axes, panel: dict[str, Any], series: Any, letters: int) -> None:
+    theme.frame(axes, panel["title"], letters)
+    axes.set_xlabel(theme.clean(panel["x_label"]))
+    axes.set_ylabel(theme.clean(panel["y_label"]))
+    for axis, log in ((axes.xaxis, panel["x_log"]), (axes.yaxis, panel["y_log"])):
+        _scale(axis, log)
+    labelled = False
+    for curve in panel["curves"]:
+        x, y = _values(series, curve, "x"), _values(series, curve, "y")
+        slot = curve["colour"] % len(theme.DASHES)
+        look = STYLES.get(curve["style"], STYLES["line"])
+        label = theme.clean(curve["label"], 48)
+        labelled |= bool(label)
+        axes.plot(x, y, color=theme.ink(f"s{slot}"), linewidth=1.5, label=label or "_none", **look)
+        if "low" in curve and "high" in curve:
+            low, high = _values(series, curve, "low"), _values(series, curve, "high")
+            if panel["y_log"]:  # a band that reaches 0 goes down to the axis
+                floor = np.nanmin(np.where(y > 0, y, np.nan), initial=np.inf) * 1e-2
+                low = np.where(low > 0, low, floor)
+            axes.fill_between(x, low, high, color=theme.ink(f"s{slot}"), alpha=0.18, linewidth=0)
+    if labelled:
+        axes.legend(frameon=False, fontsize=7.5, handlelength=2.6)
+
+
+def _scale(axis: Any, log: bool) -> None:
+    """Ticks as people write them, with no markup."""
+    if not log:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+        return
+    scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
+    scale("log", nonpositive="mask")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+
+    def between(value: float, _: Any) -> str:
+        low, high = sorted(axis.get_view_interval())
+        # Powers of ten are enough, unless there are hardly any in view.
+        if high > 30 * low:
+            return ""
+        return _plain(value) if round(value / 10 ** np.floor(np.log10(value))) in (2, 5) else ""
+
+    axis.set_minor_formatter(FuncFormatter(between))
+
+
+def _plain(value: float) -> str:
+    """1500000 → 1.5M, 0.02 → 0.02."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e4)):
+        if abs(value) >= size:
+            return f"{value / (1e3 if unit == 'k' else size):g}{unit}"
+    return f"{value:g}".replace("-", "−")
+
+
+def _power(value: float) -> str:
+    """1000 → 10³."""
+    exponent = round(np.log10(value))
+    if -2 < exponent < 3:
+        return f"{10.0**exponent:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _values(series: Any, curve: dict[str, Any], part: str) -> np.ndarray:
+    if series is None or curve[part] not in series:
+        raise InputError(f"the record asks for the curve {curve[part]!r}, which it does not hold.")
+    return np.asarray(series[curve[part]], dtype=np.float64)
+
+
+def _caption(panel: dict[str, Any]) -> str:
+    title = panel["title"].rstrip(".")
+    return f"{title}."
+
+
+def _described(panel: dict[str, Any], series: Any) -> str:
+    """The ends of each curve, in words, for those who do not see it."""
+    parts = []
+    for curve in panel["curves"]:
+        y = _values(series, curve, "y")
+        y = y[np.isfinite(y)]
+        if curve["label"] and len(y):
+            parts.append(f"{curve['label']} from {y[0]:.3g} to {y[-1]:.3g}")
+    return f"{panel['title']}: {', '.join(parts)}" if parts else panel["title"]
