@@ -42,6 +42,7 @@ _HOME = {
     "phalanx.evaluation": ("noise_gain", "induced_gain", "worst_disturbance", "pathwise_check"),
     "phalanx.learners": (
         "learn",
+        "identify",
         "Learned",
         "Method",
         "CostOracle",
@@ -178,6 +179,9 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.learners import (
         PopulationOracle as PopulationOracle,
+    )
+    from phalanx.learners import (
+        identify as identify,
     )
     from phalanx.learners import (
         learn as learn,

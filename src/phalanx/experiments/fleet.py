@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from phalanx._outcome import NoSolutionError, PhalanxError
+from phalanx._outcome import InputError, NoSolutionError, PhalanxError
 from phalanx._record import Record
 from phalanx.equilibria import Certificate, RobustGame, baselines
 from phalanx.evaluation import induced_gain, pathwise_check
@@ -55,8 +55,13 @@ def run(
         `Record` of kind "fleet".
 
     Raises:
+        InputError: a world that is not linear.
         NoSolutionError: no saddle point at this γ, or a system that no control stabilises.
     """
+    if scenario.transition is not None:
+        raise InputError(
+            f"{scenario.name} is not linear, and `run` designs and simulates linear fleets; use `phalanx learn {scenario.name}`."
+        )
     progress("levels and gains")
     certificate = certificate or certified(scenario, gamma, n_agents)
     agents = STAND_IN if certificate.n_agents > MOST_AGENTS else int(certificate.n_agents)

@@ -3,6 +3,7 @@
 from phalanx.learners._base import Oracle
 from phalanx.learners._exact import ExactOracle
 from phalanx.learners._gains import JointGains, Sizes
+from phalanx.learners._identify import Identified, identify
 from phalanx.learners._law import LawOracle
 from phalanx.learners._learn import Iterates, Learned, Progress, learn
 from phalanx.learners._method import PRESETS, Method
@@ -13,6 +14,7 @@ __all__ = [
     "PRESETS",
     "CostOracle",
     "ExactOracle",
+    "Identified",
     "Iterates",
     "JointGains",
     "LawOracle",
@@ -22,5 +24,6 @@ __all__ = [
     "PopulationOracle",
     "Progress",
     "Sizes",
+    "identify",
     "learn",
 ]

@@ -152,15 +152,23 @@ class Curvature(NamedTuple):
         return float(-np.linalg.eigvalsh(self.S[:, self.controls :, self.controls :]).max())
 
 
+# Even parts of a quadratic are S_ii Ŷ_jj; what is this share away from rank one is no quadratic, or noise.
+CONSISTENT = 0.05
+# Least curvature that is believed where the payoff is no quadratic, as a share of the largest.
+FLOOR = 0.1
+
+
 class Fit(NamedTuple):
     """What one full measurement says.
 
     Attributes:
+        quadratic: whether it looks like one.
         bend: S, in units where the draws have covariance Σ.
         spread: (2, m, m) Ŷ of the draws.
         gradient: (p+q, 2m). error: covariance of its entries, of what does not cancel with Ŷ.
     """
 
+    quadratic: bool
     bend: Curvature
     spread: np.ndarray
     gradient: np.ndarray
@@ -177,13 +185,18 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     by_columns = np.split(even[n + len(_pairs(rows)) * 2 :], 2)
     S, Y = np.zeros((2, rows, rows)), np.zeros((2, m, m))
     per_draw = np.zeros((2, m, m, len(mean)))  # Ŷ as a linear function of v
+    off = 0.0
     for half in (0, 1):
         scale = plan.scale[:, half]
         c = alone[:, half]  # scale_i² S_ii Ŷ_jj: of rank one
         y = np.linalg.svd(c)[2][0]
         y = y * np.sign(y.sum())
-        s = c @ y / (y @ y)
-        y = np.maximum(y, 1e-12 * y.max())
+        s = c @ y
+        off = max(off, float(np.abs(c - np.multiply.outer(s, y)).max() / np.abs(c).max()))
+        if not off < CONSISTENT or y.min() <= 0:
+            off = np.inf
+            y = np.diagonal(Sigma[half]) / np.linalg.norm(np.diagonal(Sigma[half]))
+            s = c @ y
         for (j, k), value in zip(_pairs(m), by_columns[half], strict=True):
             Y[half, j, k] = Y[half, k, j] = (value / s[0] - y[j] - y[k]) / 2
         Y[half][np.diag_indices(m)] = y
@@ -193,12 +206,32 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
         S[half][np.diag_indices(rows)] = s
         # Only the product of S and Ŷ shows; the draws' average is Σ.
         unit = m / np.trace(np.linalg.solve(Sigma[half], Y[half]))
+        if off == np.inf:
+            unit = np.linalg.norm(np.diagonal(Sigma[half]))
         Y[half] *= unit
         S[half] /= unit * np.multiply.outer(scale, scale)
         per_draw[half] = _spread_of_a_draw(n, rows, m, half, s[0] / unit, len(mean))
-    bend = Curvature(S, controls)
     gradient = gradient / np.repeat(plan.scale, m, axis=1)
-    return Fit(bend, Y, gradient, _error(found, plan, gradient, Y, per_draw))
+    # Controls cost something, so a quadratic game is convex in them.
+    if off == np.inf or Curvature(S, controls).convex <= 0:
+        gradient, error = slope(found, plan)
+        return Fit(False, _own_only(S, controls), Sigma, gradient, error)
+    error = _error(found, plan, gradient, Y, per_draw)
+    return Fit(True, Curvature(S, controls), Y, gradient, error)
+
+
+def _own_only(S: np.ndarray, controls: int) -> Curvature:
+    """Each player's own curvature with the sign that it should have, and not too small: a careful step.
+
+    Where the payoff is no quadratic, a Newton step may lead anywhere; this one descends and ascends.
+    """
+    out = np.zeros_like(S)
+    for sign, block in ((1, slice(0, controls)), (-1, slice(controls, None))):
+        for half in (0, 1):
+            values, vectors = np.linalg.eigh(S[half, block, block])
+            values = np.maximum(np.abs(values), FLOOR * np.abs(values).max())
+            out[half, block, block] = sign * (vectors * values) @ vectors.T
+    return Curvature(out, controls)
 
 
 def _spread_of_a_draw(n: int, rows: int, m: int, half: int, unit: float, length: int) -> np.ndarray:

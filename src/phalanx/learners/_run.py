@@ -320,8 +320,9 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         state.record(t)
         state.weight = np.zeros(())
         found = _fit(oracle, gamma, key, state, method.batch, method.radius, salt=0)
-        bend, spread, G, error = found
+        bend, spread, G, error = found[1:]
         state.S[t] = bend.S
+        state.first = np.asarray(float(found.quadratic))
     else:
         bend, spread = _quadratic.Curvature(state.S[t], sizes.control), Sigma
         found, plan = _measure(
@@ -337,9 +338,11 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         return
     target = state.W[0] + _quadratic.newton(G, bend, spread)
     variance = max(_quadratic.newton_variance(error, bend, Sigma), 1e-30)
-    # Each round points at the saddle point with an error of its own.
-    state.sum_W = state.sum_W + target / variance
-    state.weight = state.weight + 1 / variance
+    if state.first:  # each round points at the same saddle point with an error of its own
+        state.sum_W = state.sum_W + target / variance
+        state.weight = state.weight + 1 / variance
+    else:  # each round starts from where the last one led
+        state.sum_W, state.weight = target[None] / variance, np.asarray(1 / variance)
     W = state.sum_W[0] / state.weight
     state.estimate[t] = np.sqrt(1 / state.weight)
     state.projected[t] = 0.0

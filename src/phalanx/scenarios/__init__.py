@@ -24,9 +24,16 @@ def _fleet() -> Scenario:
     return battery_fleet()
 
 
+def _fleet_limits() -> Scenario:
+    from phalanx.scenarios._battery_limits import battery_fleet_limits
+
+    return battery_fleet_limits()
+
+
 _BUILT_IN: dict[str, Callable[[], Scenario]] = {
     "two-by-two": _two_by_two,
     "battery-fleet": _fleet,
+    "battery-fleet-limits": _fleet_limits,
 }
 
 
@@ -42,7 +49,7 @@ def scenario_names() -> list[str]:
 
     Example:
         >>> scenario_names()
-        ['two-by-two', 'battery-fleet']
+        ['two-by-two', 'battery-fleet', 'battery-fleet-limits']
     """
     return list(_BUILT_IN)
 
