@@ -86,6 +86,14 @@ def unpack(packed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.concatenate([packed.real, packed.imag])[: shape[0]]
 
 
+def rows(packed: jax.Array, count: int) -> list[jax.Array]:
+    """The normals of `packed_normal`, row by row: read where they are used, without another pass."""
+    if not jnp.iscomplexobj(packed):
+        return [packed[i] for i in range(count)]
+    half = packed.shape[0]
+    return [packed[i].real if i < half else packed[i - half].imag for i in range(count)]
+
+
 def _two_normals32(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Two independent normals from two words (Box & Muller 1958).
 

@@ -151,19 +151,20 @@ def _field(oracle, shared, rule, gains, W, numbers, stage, key, players) -> Any:
         both = oracle.gradient(shared, here, numbers.gamma, stage)
         parts = [own if j in players else parts[j] for j, own in enumerate(both)]
     else:
-        for j in players:
-            parts[j] = _estimators.gradient(
-                oracle,
-                shared,
-                here,
-                numbers.gamma,
-                stage,
-                jax.random.fold_in(key, j),
-                j,
-                rule.estimator,
-                rule.batch,
-                numbers.radius,
-            )
+        found = _estimators.gradients(
+            oracle,
+            shared,
+            here,
+            numbers.gamma,
+            stage,
+            key,
+            players,
+            rule.estimator,
+            rule.batch,
+            numbers.radius,
+        )
+        for j, own in zip(players, found, strict=True):
+            parts[j] = own
     return jnp.concatenate([parts[0], -parts[1]], axis=1)
 
 

@@ -15,6 +15,9 @@ Perturbations come in chunks, so that memory does not grow with the batch; what 
 is carried by the loop (see `_law`).
 """
 
+import functools
+import math
+import operator
 from typing import Any, Literal
 
 import jax
@@ -59,47 +62,105 @@ def gradient(
     batch: int,
     radius: Any,
 ) -> jax.Array:
-    """∇̂ of the payoff with respect to player 1's or 2's gains, (1 | T, ·, 2m)."""
-    theta = gains[player]
-    shape = (1 if stage is not None else theta.shape[0], *theta.shape[1:])
-    n = shape[0] * shape[1] * shape[2]
-    wanted, G = draws(kind, batch, n), variants(kind, n)
-    chunks, size = chunked(oracle, wanted, n * G, G)
+    """∇̂ of the payoff with respect to player 1's (0) or 2's (1) gains, (1 | T, ·, 2m)."""
+    return gradients(oracle, shared, gains, gamma, stage, key, (player,), kind, batch, radius)[0]
+
+
+def gradients(
+    oracle: Oracle,
+    shared: Any,
+    gains: JointGains,
+    gamma: Any,
+    stage: Any,
+    key: jax.Array,
+    players: tuple[int, ...],
+    kind: Kind,
+    batch: int,
+    radius: Any,
+) -> list[jax.Array]:
+    """∇̂ with respect to each of the players' gains, from `batch` rollouts for each of them.
+
+    Players are perturbed one at a time, each on its own sphere, and tried on the same draws: what a
+    player's estimate is made of has the law that it would have alone.
+    """
+    length = 1 if stage is not None else oracle.sizes.horizon
+    shapes = {j: (length, *gains[j].shape[-2:]) for j in players}
+    n = {j: math.prod(shape) for j, shape in shapes.items()}
+    wanted = {j: draws(kind, batch, n[j]) for j in players}
+    G = {j: variants(kind, n[j]) for j in players}
+    entries = sum(n[j] * sum(G.values()) for j in players)
+    chunks, size = chunked(oracle, max(wanted.values()), entries, sum(G.values()))
     dtype = getattr(oracle, "dtype", jnp.float64)
-    still = _still(gains[1 - player], stage, (1, 1))
 
     def draw(chunk: Any) -> tuple:
         own = jax.random.fold_in(key, chunk)
         directions, start = jax.random.split(own)
-        normals = None
+        normals = {}
         if kind != "coordinate":
-            normals = _random.packed_normal(directions, (n, size), dtype)
+            normals = {
+                j: _random.packed_normal(jax.random.fold_in(directions, j), (n[j], size), dtype)
+                for j in players
+            }
         return normals, oracle.draws(start, size, stage)
 
-    def total(drawn: tuple, chunk: Any) -> jax.Array:
+    def total(drawn: tuple, chunk: Any) -> tuple:
         normals, start = drawn
-        if kind == "coordinate":
-            e = radius * jnp.eye(n, dtype=dtype)
-            both = jnp.stack([e, -e], axis=2).reshape(n, 2 * n)[:, :, None]
-            tried = jnp.broadcast_to(both, (n, 2 * n, size))
-        else:
-            e = _random.unpack(normals, (n, size))
-            e = e * (radius / jnp.sqrt(jnp.sum(e * e, axis=0)))
-            tried = jnp.stack([e, -e], axis=1) if kind == "two_point" else e[:, None]
-        moved = tried.reshape(*shape, *tried.shape[1:])
-        offset = JointGains(moved, still) if player == 0 else JointGains(still, moved)
+        e, tried = {}, {}
+        for j in players:
+            e[j] = _on_sphere(normals[j], n[j], size, radius) if normals else None
+            tried[j] = _variants(e[j], kind, n[j], radius, dtype)
+        offset = _offset(gains, tried, G, shapes, length)
         cost, energy = oracle.costs(shared, gains, offset, start, stage)
         payoff = cost - gamma**2 * energy
-        # The last chunk may be longer than what is left to draw.
-        payoff = jnp.where(chunk * size + jnp.arange(size) < wanted, payoff, 0.0)
-        if kind == "coordinate":
-            return (payoff[0::2] - payoff[1::2]).sum(axis=1) / (2 * radius * wanted)
-        weight = payoff[0] if kind == "one_point" else (payoff[0] - payoff[1]) / 2
-        weight = weight.astype(e.dtype)
-        return jnp.dot(e, weight, precision=jax.lax.Precision.HIGHEST) * (n / (radius**2 * wanted))
+        index, first, out = chunk * size + jnp.arange(size), 0, []
+        for j in players:
+            # The last chunk may be longer than what is left to draw.
+            own = jnp.where(index < wanted[j], payoff[first : first + G[j]], 0.0)
+            out.append(_weighed(kind, e[j], own, n[j], radius) / wanted[j])
+            first += G[j]
+        return tuple(out)
 
     summed = sum_over(chunks, draw, total)
-    return summed.reshape(shape)
+    return [part.reshape(shapes[j]) for j, part in zip(players, summed, strict=True)]
+
+
+def _on_sphere(packed: jax.Array, n: int, size: int, radius: Any) -> jax.Array:
+    """(n, B) uniform on the sphere of the given radius."""
+    rows = _random.rows(packed, n)
+    norm = jnp.sqrt(functools.reduce(operator.add, [row * row for row in rows]))
+    return jnp.stack(rows) * (radius / norm).astype(packed.real.dtype)
+
+
+def _variants(e: jax.Array | None, kind: Kind, n: int, radius: Any, dtype: Any) -> jax.Array:
+    """(n, G, B | 1): how a player is perturbed in each of its variants."""
+    if e is None:
+        unit = radius * jnp.eye(n, dtype=dtype)
+        return jnp.stack([unit, -unit], axis=2).reshape(n, 2 * n)[:, :, None].astype(dtype)
+    return jnp.stack([e, -e], axis=1) if kind == "two_point" else e[:, None]
+
+
+def _offset(gains: JointGains, tried: dict, G: dict, shapes: dict, length: int) -> JointGains:
+    """Both players' offsets; while one is perturbed the other stays."""
+    out = []
+    for j in (0, 1):
+        if j not in tried:
+            out.append(jnp.zeros((length, *gains[j].shape[-2:], 1, 1)))
+            continue
+        own = tried[j].reshape(*shapes[j], G[j], -1)
+        before = sum(G[k] for k in G if k < j)
+        after = sum(G[k] for k in G if k > j)
+        rest = [(0, 0)] * 3
+        out.append(jnp.pad(own, [*rest, (before, after), (0, 0)]) if before or after else own)
+    return JointGains(*out)
+
+
+def _weighed(kind: Kind, e: jax.Array | None, payoff: jax.Array, n: int, radius: Any) -> jax.Array:
+    """Σ over draws of the estimate, (n,)."""
+    if e is None:
+        return (payoff[0::2] - payoff[1::2]).sum(axis=1) / (2 * radius)
+    weight = payoff[0] if kind == "one_point" else (payoff[0] - payoff[1]) / 2
+    product = jnp.dot(e, weight.astype(e.dtype), precision=jax.lax.Precision.HIGHEST)
+    return product * (n / radius**2)
 
 
 def chunked(oracle: Oracle, wanted: int, entries: int, G: int) -> tuple[int, int]:
@@ -127,9 +188,3 @@ def sum_over(chunks: int, draw: Any, total: Any) -> Any:
     shapes = jax.eval_shape(total, first, jnp.asarray(0))
     zero = jax.tree.map(lambda X: jnp.zeros(X.shape, jnp.float64), shapes)
     return jax.lax.fori_loop(0, chunks, step, (zero, first))[0]
-
-
-def _still(theta: Any, stage: Any, grid: tuple[int, int]) -> jax.Array:
-    """The offset of a player that does not move."""
-    length = 1 if stage is not None else theta.shape[0]
-    return jnp.zeros((length, *theta.shape[1:], *grid))

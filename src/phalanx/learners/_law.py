@@ -3,14 +3,13 @@
 An agent's deviation and the mean are independent of each other, and each is driven by Gaussian noise
 of known covariance (theory: "exact split"), so a rollout needs two small systems and no other agent.
 
-Layout: B draws last, G variants of the gains before them, (m, G, B), so that each operation is one
-pass along memory. What is random is drawn one step before it is used and carried by the loop: XLA
-would otherwise fuse the draw into each of its readers and draw the same numbers again for each.
+Layout: B draws last, G variants of the gains before them; a state is its rows, (G, B) each, and every
+small product is spelled out, so that a stage is a handful of passes along memory.
 """
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -75,66 +74,71 @@ class LawOracle(eqx.Module):
         return
 
     def draws(self, key: jax.Array, draws: int, stage: Any) -> tuple:
-        """Normals for the first state and the first stage's noise, and a key for what follows."""
+        """Normals for the first state, and a key for the noise that follows."""
         start, noise = jax.random.split(key)
-        first = self._normals(jax.random.fold_in(noise, 0), draws)
-        return self._normals(start, draws, mirrored=False), first, noise
+        return self._normals(start, draws, mirrored=False), noise
 
     def costs(
         self, shared: Any, gains: JointGains, offset: JointGains, drawn: Any, stage: Any
     ) -> tuple[jax.Array, jax.Array]:
         """Cost and energy of each rollout."""
-        start, noise, key = drawn
-        B = start.shape[-1]
-        m, T = self.sizes.state, self.sizes.horizon
+        start, key = drawn
+        B, m, T = start.shape[-1], self.sizes.state, self.sizes.horizon
+        G, _ = np.broadcast_shapes(offset.theta1.shape[-2:], offset.theta2.shape[-2:])
         t0 = 0 if stage is None else stage
         F = self.roots[0] if stage is not None else self.roots[1]
         gains = JointGains(*(jnp.asarray(theta, self.dtype) for theta in gains))
         offset = JointGains(*(extra.astype(self.dtype) for extra in offset))
-        normals = _random.unpack(start, (2 * m, B)).reshape(2, m, 1, B)
-        x = jnp.stack([_mul(F[0], normals[0]), _mul(F[1], normals[1])])
-        G, _ = np.broadcast_shapes(offset.theta1.shape[-2:], offset.theta2.shape[-2:])
-        x = jnp.broadcast_to(x, (2, m, G, B))
-        zero = jnp.zeros(x.shape[2:], self.dtype)
+        normals = _random.rows(start, 2 * m)
+        x = tuple(
+            jnp.broadcast_to(row, (G, B))
+            for half in (0, 1)
+            for row in _mul(F[half], normals[half * m : (half + 1) * m])
+        )
+        zero = jnp.zeros((G, B), self.dtype)
 
-        def step(t: Any, carry: tuple, extra: JointGains | None) -> tuple:
-            x, cost, energy, noise = carry
+        def step(t: Any, carry: tuple, extra: Any) -> tuple:
+            x, cost, energy = carry
+            # A loop of one pass is a wall to XLA: without it the draw would be fused into each of
+            # its readers, and made again for each.
+            noise = jax.lax.fori_loop(
+                t, t + 1, lambda s, _: self._normals(jax.random.fold_in(key, s - t0), B), start
+            )
             paid, spent, x = self._step(t, x, gains, extra, noise)
-            ahead = self._normals(jax.random.fold_in(key, t + 1 - t0), B)
-            return x, cost + paid, energy + spent, ahead
+            return x, cost + paid, energy + spent
 
-        carry = (x, zero, zero, noise)
+        carry = (x, zero, zero)
         if stage is None:
             carry = jax.lax.fori_loop(
-                0, T, lambda t, c: step(t, c, JointGains(*(o[t] for o in offset))), carry
+                0, T, lambda t, c: step(t, c, tuple(o[t] for o in offset)), carry
             )
         else:
-            carry = step(t0, carry, JointGains(*(o[0] for o in offset)))
-            carry = jax.lax.fori_loop(t0 + 1, T, lambda t, c: step(t, c, None), carry)
-        x, cost, energy, _ = carry
-        last = _form(self.n.Q_T[0], x[0]) + _form(self.n.Q_T[1], x[1])
-        return cost + last, energy
+            carry = step(t0, carry, tuple(o[0] for o in offset))
+            carry = jax.lax.fori_loop(t0 + 1, T, lambda t, c: step(t, c, (None, None)), carry)
+        x, cost, energy = carry
+        for half in (0, 1):
+            cost = cost + _form(self.n.Q_T[half], x[half * m : (half + 1) * m])
+        return cost, energy
 
-    def _step(
-        self, t: Any, x: jax.Array, gains: JointGains, extra: JointGains | None, noise: jax.Array
-    ) -> tuple:
-        """One stage of both halves."""
+    def _step(self, t: Any, x: tuple, gains: JointGains, extra: tuple, noise: jax.Array) -> tuple:
+        """One stage of both halves; states are rows, (G, B) each."""
         n, m = self.n, self.sizes.state
-        paid, spent, after = 0.0, 0.0, []
+        normals = _random.rows(noise, 2 * m)
+        paid, spent, after = [], [], []
         for h in (0, 1):
-            columns = slice(h * m, (h + 1) * m)
+            cut = slice(h * m, (h + 1) * m)
+            own = x[cut]
             u, d = (
-                _gain(theta[t][:, columns], None if add is None else add[:, columns], x[h])
-                for theta, add in zip(gains, extra or (None, None), strict=True)
+                _gain(theta[t][:, cut], None if add is None else add[:, cut], own)
+                for theta, add in zip(gains, extra, strict=True)
             )
-            paid = paid + _form(n.Q[h, t], x[h]) + _form(n.R[h, t], u)
-            spent = spent + _square(d)
-            moved = _mul(n.A[h, t], x[h]) - _mul(n.B[h, t], u) + _mul(n.D[h, t], d)
+            paid += [_form(n.Q[h, t], own), _form(n.R[h, t], u)]
+            spent.append(added(row * row for row in d))
+            parts = [_mul(n.A[h, t], own), _mul(-n.B[h, t], u), _mul(n.D[h, t], d)]
             if self.noisy:
-                normals = _random.unpack(noise, (2 * m, x.shape[-1])).reshape(2, m, 1, -1)
-                moved = moved + _mul(self.roots[2][h], normals[h])
-            after.append(moved)
-        return paid, spent, jnp.stack(after)
+                parts.append(_mul(self.roots[2][h], normals[cut]))
+            after += [added(rows) for rows in zip(*parts, strict=True)]
+        return added(paid), added(spent), tuple(after)
 
     def _normals(self, key: jax.Array, draws: int, mirrored: bool = True) -> jax.Array:
         rows = 2 * self.sizes.state
@@ -153,27 +157,27 @@ def added(parts: Iterable[jax.Array]) -> jax.Array:
     return functools.reduce(operator.add, parts)
 
 
-def _mul(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    """Matrix @ x over the leading axis of x, (c, G, B), spelled out where it is small."""
-    if matrix.shape[1] > FUSE_UP_TO:
-        return jnp.einsum("rc,cgb->rgb", matrix, x, precision=jax.lax.Precision.HIGHEST)
-    return added(matrix[:, j, None, None] * x[j] for j in range(matrix.shape[1]))
+def _mul(matrix: jax.Array, rows: Sequence[jax.Array]) -> list[jax.Array]:
+    """The rows of matrix @ x, for x given by its rows: spelled out where it is small."""
+    if len(rows) > FUSE_UP_TO:
+        x = jnp.stack(jnp.broadcast_arrays(*rows))
+        return list(jnp.tensordot(matrix, x, axes=1, precision=jax.lax.Precision.HIGHEST))
+    return [added(matrix[i, j] * x for j, x in enumerate(rows)) for i in range(matrix.shape[0])]
 
 
-def _gain(theta: jax.Array, offset: jax.Array | None, x: jax.Array) -> jax.Array:
-    """(θ + offset) x with θ (r, c), offset (r, c, G, B) and x (c, G, B)."""
-    out = _mul(theta, x)
+def _gain(theta: jax.Array, offset: jax.Array | None, rows: Sequence[jax.Array]) -> list[jax.Array]:
+    """The rows of (θ + offset) x with θ (r, c) and offset (r, c, G, B)."""
     if offset is None:
-        return out
-    if x.shape[0] > FUSE_UP_TO:
-        return out + jnp.sum(offset * x, axis=1)
-    return out + added(offset[:, j] * x[j] for j in range(x.shape[0]))
+        return _mul(theta, rows)
+    if len(rows) > FUSE_UP_TO:
+        extra = jnp.sum(offset * jnp.stack(rows), axis=1)
+        return [row + more for row, more in zip(_mul(theta, rows), extra, strict=True)]
+    return [
+        added((theta[i, j] + offset[i, j]) * x for j, x in enumerate(rows))
+        for i in range(theta.shape[0])
+    ]
 
 
-def _form(weight: jax.Array, x: jax.Array) -> jax.Array:
+def _form(weight: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
     """xᵀ W x, (G, B)."""
-    return jnp.sum(x * _mul(weight, x), axis=0)
-
-
-def _square(x: jax.Array) -> jax.Array:
-    return jnp.sum(x * x, axis=0)
+    return added(a * b for a, b in zip(rows, _mul(weight, rows), strict=True))

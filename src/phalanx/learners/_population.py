@@ -21,7 +21,7 @@ from phalanx import _random
 from phalanx._outcome import InputError
 from phalanx.equilibria import RobustGame
 from phalanx.learners._gains import JointGains, Sizes
-from phalanx.learners._law import _mul, added
+from phalanx.learners._law import added
 from phalanx.learners._numbers import covariance, root
 from phalanx.systems import MeanFieldSystem
 
@@ -181,7 +181,9 @@ class PopulationOracle(eqx.Module):
         spent = self._over_agents(None, d_own) + jnp.sum(d_bar**2, axis=0)
         u, d = v + u_bar[..., None], d_own + d_bar[..., None]
         if self.transition is None:
-            shared = _mul(M["A_bar"], z) + _mul(M["B_bar"], u_bar) + _mul(M["D_bar"], d_bar)
+            shared = (
+                _spread(M["A_bar"], z) + _spread(M["B_bar"], u_bar) + _spread(M["D_bar"], d_bar)
+            )
             new = _spread(M["A"], x) + _spread(M["B"], u) + _spread(M["D"], d) + shared[..., None]
         else:
             inner = jax.vmap(lambda x, u, d: self.transition(t, x, u, d), in_axes=1, out_axes=1)
@@ -194,7 +196,7 @@ class PopulationOracle(eqx.Module):
             own_noise = own_noise * self._heavy(noise["own_scale"], (1, 1, B, self.n_agents))
             common = common * self._heavy(noise["common_scale"], (1, 1, B))
         new = new + _spread(self.roots["own"], own_noise)
-        return paid, spent, new + _mul(self.roots["common"], common)[..., None]
+        return paid, spent, new + _spread(self.roots["common"], common)[..., None]
 
     def _start(self, normals: dict, B: int, stage: Any) -> jax.Array:
         """First states, (m, B, M)."""
@@ -202,10 +204,13 @@ class PopulationOracle(eqx.Module):
         own = _random.unpack(normals["own"], (m, B * N)).reshape(m, B, N)
         common = _random.unpack(normals["common"], (m, B))
         if stage is None:
-            x = _spread(self.roots["own_0"], own) + _mul2(self.roots["common_0"], common)[..., None]
+            x = (
+                _spread(self.roots["own_0"], own)
+                + _spread(self.roots["common_0"], common)[..., None]
+            )
             return x + self.x0[:, None, None]
         y = (own - own.mean(axis=-1, keepdims=True)) * np.sqrt(N / (N - 1))
-        return _spread(self.roots["y"], y) + _mul2(self.roots["z"], common)[..., None]
+        return _spread(self.roots["y"], y) + _spread(self.roots["z"], common)[..., None]
 
     def _normals(self, key: jax.Array, draws: int, first: bool = False) -> dict:
         """Of first states, or of a stage's noise; agents of one rollout side by side."""
@@ -235,7 +240,7 @@ class PopulationOracle(eqx.Module):
         """Agent 0's xᵀ W x, or the mean over agents, (G, B)."""
         if self.one:
             x = x[..., 0]
-            return jnp.sum(x * (x if weight is None else _mul(weight, x)), axis=0)
+            return jnp.sum(x * (x if weight is None else _spread(weight, x)), axis=0)
         product = x if weight is None else _spread(weight, x)
         return jnp.sum(x * product, axis=0).mean(axis=-1)
 
@@ -263,10 +268,6 @@ def _spread(matrix: jax.Array, x: jax.Array) -> jax.Array:
     return added(matrix[:, j][tail] * x[j] for j in range(matrix.shape[1]))
 
 
-def _mul2(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    return added(matrix[:, j, None] * x[j] for j in range(matrix.shape[1]))
-
-
 def _weigh(weight: jax.Array, x: jax.Array) -> jax.Array:
     """xᵀ W x, (G, B)."""
-    return jnp.sum(x * _mul(weight, x), axis=0)
+    return jnp.sum(x * _spread(weight, x), axis=0)

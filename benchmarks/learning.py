@@ -1,0 +1,133 @@
+"""P1's Fig. 1a at paper size: RGDA, T = 3, M = 1000, N_b = 5·10⁴, against vectorised NumPy."""
+
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import phalanx as px
+from benchmarks._machine import Machine
+from benchmarks._timing import Race, race
+
+T, AGENTS, BATCH, ITERATIONS, ETA, RADIUS, GAMMA = 3, 1000, 50_000, 1000, 1e-3, 0.1, 3.0
+SHARE = 20  # iterations per stage in the race: the peer would take ten minutes for all
+
+
+def run(machine: Machine) -> list[Race]:
+    ours(1)
+    start = time.perf_counter()
+    ours(ITERATIONS)
+    full = time.perf_counter() - start
+    start = time.perf_counter()
+    for seed in range(5):
+        ours(ITERATIONS // 10, seed)
+    five = time.perf_counter() - start
+    cold, warm = compile_seconds()
+    small, large = memory(BATCH), memory(40 * BATCH)
+
+    def floor(seconds: float) -> str:
+        # Normals of a rollout from stage t: perturbation, first state, noise of the stages to come.
+        normals = sum(2 * BATCH * (8 + 4 + 4 * (T - t)) for t in range(T))
+        rate = normals * SHARE / seconds
+        return (
+            f"{rate / 1e6:.0f}·10⁶ normals/s: the draws bind. All {ITERATIONS} iterations: {full:.0f} s (target ≤ 60); "
+            f"five seeds of a tenth of that: {five / (full / 10 + cold - warm):.2f} × one cold seed (target < 5); compiling takes {cold - warm:.1f} s, "
+            f"once; peak memory {small:.2f} GB at N_b = 5·10⁴, {large:.2f} GB at 2·10⁶"
+        )
+
+    return [
+        race(
+            f"RGDA, Fig. 1a, one seed, {SHARE} of {ITERATIONS} iterations a stage, float32",
+            lambda: ours(SHARE),
+            lambda: numpy_peer(SHARE, np.float32),
+            target="≥ 10",
+            pairs=5,
+            floor=floor,
+        ),
+        race(
+            "the same against NumPy in float64",
+            lambda: ours(SHARE),
+            lambda: numpy_peer(SHARE, np.float64),
+            target="≥ 10",
+            pairs=3,
+        ),
+    ]
+
+
+def game() -> px.RobustGame:
+    plain = px.scenario("two-by-two").game
+    return px.RobustGame(plain.system, plain.cost, plain.noise, T)
+
+
+def ours(iterations: int, seed: int = 0, batch: int = BATCH) -> px.Learned:
+    method = px.Method(
+        "one_point", iterations=iterations, batch=batch, step_size=ETA, ball=10.0, radius=RADIUS
+    )
+    return px.learn(game(), GAMMA, method, n_agents=AGENTS, key=seed, precision="float32")
+
+
+def compile_seconds() -> tuple[float, float]:
+    """First and second call in a fresh process, three iterations each."""
+    code = (
+        "import time; from benchmarks.learning import ours; a = time.perf_counter(); ours(1); b = time.perf_counter(); "
+        "ours(1, 1); print(b - a, time.perf_counter() - b)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    cold, warm = (float(word) for word in out.stdout.split())
+    return cold, warm
+
+
+def memory(batch: int) -> float:
+    """Peak memory, GB, of a fresh process with this N_b."""
+    code = f"from benchmarks.learning import ours, peak; ours(1, 0, {batch}); print(peak())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(out.stdout)
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def numpy_peer(iterations: int, dtype: type) -> np.ndarray:
+    """Algorithm 1 with the same law, N_b rollouts at a time, NumPy's fast generator."""
+    g, rng = game(), np.random.default_rng(0)
+    halves = [g.half("deviation"), g.half("mean")]
+    pick = [[np.asarray(X[0], dtype) for X in (h.A, h.B, h.D, h.Q, h.R)] for h in halves]
+    last = [np.asarray(h.Q_T, dtype) for h in halves]
+    w, share = g.noise, 1 / AGENTS
+    covariances = [(1 - share) * w.Sigma, w.Sigma_bar + share * w.Sigma]
+    roots = [np.linalg.cholesky(X).astype(dtype) for X in covariances]
+    theta = np.zeros((2, T, 2, 4), dtype)
+
+    def normals(rows: int) -> np.ndarray:
+        return rng.standard_normal((rows, BATCH), dtype=dtype)
+
+    def payoff(t0: int, player: int, e: np.ndarray) -> np.ndarray:
+        x = [normals(2), normals(2)]
+        total = np.zeros(BATCH, dtype)
+        for t in range(t0, T):
+            for h in (0, 1):
+                A, B, D, Q, R = pick[h]
+                u, d = (theta[j, t][:, 2 * h : 2 * h + 2] @ x[h] for j in (0, 1))
+                if t == t0:
+                    extra = np.einsum("rcb,cb->rb", e[:, 2 * h : 2 * h + 2], x[h])
+                    u, d = (u + extra, d) if player == 0 else (u, d + extra)
+                total += (x[h] * (Q @ x[h])).sum(0) + (u * (R @ u)).sum(0)
+                total -= dtype(GAMMA**2) * (d * d).sum(0)
+                x[h] = A @ x[h] - B @ u + D @ d + roots[h] @ normals(2)
+        return total + sum((x[h] * (last[h] @ x[h])).sum(0) for h in (0, 1))
+
+    for t in reversed(range(T)):
+        for _ in range(iterations):
+            steps = []
+            for player in (0, 1):
+                e = normals(8)
+                e *= dtype(RADIUS) / np.sqrt((e * e).sum(0))
+                f = payoff(t, player, e.reshape(2, 4, BATCH))
+                steps.append((e @ f).reshape(2, 4) * (8 / (RADIUS**2 * BATCH)))
+            for player, sign in ((0, -1), (1, 1)):
+                moved = theta[player, t] + sign * ETA * steps[player]
+                theta[player, t] = moved * min(1.0, 10.0 / np.linalg.norm(moved))
+    return theta
