@@ -76,7 +76,7 @@ class Result:
 def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Record:
     """All contestants on both worlds."""
     seeds = range(seed, seed + (1 if quick else 3))  # of the law oracle
-    worlds = {"two-by-two": UPDATES[:1] if quick else UPDATES}
+    worlds: dict[str, tuple[str, ...]] = {"two-by-two": UPDATES[:1] if quick else UPDATES}
     if not quick:
         worlds["battery-fleet"] = FEW
     panels, tables, claims, numbers = [], [], [], {}
@@ -218,7 +218,8 @@ def _race(
 def _result(label: str, rollouts: list[int], gaps: list[float]) -> Result:
     """Where the aim lies: within the budgets along the measured line, beyond them along slope −½."""
     if len(gaps) == 1:
-        return Result(label, (rollouts[0],) * 2, (gaps[0],) * 2, float("nan"), rollouts[0], True)
+        once = ((rollouts[0], rollouts[0]), (gaps[0], gaps[0]))
+        return Result(label, once[0], once[1], float("nan"), rollouts[0], True)
     steepness = np.log(gaps[1] / gaps[0]) / np.log(rollouts[1] / rollouts[0])
     if gaps[0] <= AIM:
         needed, measured = float(rollouts[0]), True
@@ -226,8 +227,8 @@ def _result(label: str, rollouts: list[int], gaps: list[float]) -> Result:
         needed, measured = float(rollouts[0] * (AIM / gaps[0]) ** (1 / steepness)), True
     else:
         needed, measured = float(rollouts[1] * (gaps[1] / AIM) ** 2), False
-    ends = ((rollouts[0], rollouts[1]), (gaps[0], gaps[1]))
-    return Result(label, *ends, float(steepness), needed, measured)
+    ends = (rollouts[0], rollouts[1])
+    return Result(label, ends, (gaps[0], gaps[1]), float(steepness), needed, measured)
 
 
 def _identified(game: RobustGame, n_agents: float, gamma: float, seeds: range) -> Result:

@@ -83,7 +83,7 @@ def gradients(
     Players are perturbed one at a time, each on its own sphere, and tried on the same draws: what a
     player's estimate is made of has the law that it would have alone.
     """
-    length = 1 if stage is not None else oracle.sizes.horizon
+    length = 1 if stage is not None else gains.theta1.shape[0]
     shapes = {j: (length, *gains[j].shape[-2:]) for j in players}
     n = {j: math.prod(shape) for j, shape in shapes.items()}
     wanted = {j: draws(kind, batch, n[j]) for j in players}

@@ -21,7 +21,7 @@ from phalanx import _random
 from phalanx._linalg._apply import FUSE_UP_TO
 from phalanx.equilibria import RobustGame
 from phalanx.learners._gains import JointGains, Sizes
-from phalanx.learners._numbers import Numbers, numbers, root
+from phalanx.learners._numbers import Numbers, checked_dtype, numbers, root
 
 
 class LawOracle(eqx.Module):
@@ -58,10 +58,13 @@ class LawOracle(eqx.Module):
         antithetic: bool = False,
         dtype: str = "float64",
     ):
+        checked_dtype(dtype)
         self.sizes, n = numbers(game, n_agents, Sigma_y, Sigma_z)
         self.Sigma_y, self.Sigma_z = n.start
         self.dtype = jnp.dtype(dtype)
-        roots = (root(n.start), root(n.initial), root(n.noise))
+        spread = n.initial.copy()
+        spread[1] -= np.outer(n.x0, n.x0)
+        roots = (root(n.start), root(spread), root(n.noise))
         with jax.enable_x64(True):
             self.roots = tuple(jnp.asarray(F, self.dtype) for F in roots)
             self.n = Numbers(*(jnp.asarray(X, self.dtype) for X in n))
@@ -95,6 +98,8 @@ class LawOracle(eqx.Module):
             for half in (0, 1)
             for row in _mul(F[half], normals[half * m : (half + 1) * m])
         )
+        if stage is None:  # the mean starts around x0
+            x = (*x[:m], *(x[m + i] + self.n.x0[i] for i in range(m)))
         zero = jnp.zeros((G, B), self.dtype)
 
         def step(t: Any, carry: tuple, extra: Any) -> tuple:

@@ -1,6 +1,7 @@
 """`learn`: gains of both players from costs alone, and then, where a model is known, how good they are."""
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from phalanx._outcome import InputError, Outcome
+from phalanx._types import agents as check_agents
 from phalanx._types import attenuation
 from phalanx.equilibria import RobustGame, SaddlePoint, solve
 from phalanx.evaluation import induced_gain
@@ -178,7 +180,12 @@ def learn(
         >>> learned.outcome.ok, learned.nash_gap < 0.1
         (True, True)
     """
-    gamma = float(attenuation("gamma", gamma))
+    checked = attenuation("gamma", gamma)
+    if np.ndim(checked):
+        raise InputError(
+            f"gamma must be one number to learn at, but it has shape {np.shape(checked)}."
+        )
+    gamma, n_agents = float(checked), check_agents("n_agents", n_agents)
     if not math.isfinite(gamma):
         raise InputError(
             "gamma must be finite to learn; for the limit without adversary, take a large one."
@@ -204,6 +211,9 @@ def learn(
         "precision": precision if game is not None else None,
         "antithetic": antithetic if game is not None else None,
         "sizes": list(world.sizes),
+        "Sigma_y": np.asarray(world.Sigma_y).tolist(),
+        "Sigma_z": np.asarray(world.Sigma_z).tolist(),
+        "game": None if game is None else _fingerprint(game),
         **chosen.settings,
     }
     place = None if state is None else Path(state)
@@ -258,6 +268,15 @@ def game_oracle(
 
 # The mean-field limit, and larger fleets, are rolled out with this many agents.
 STAND_IN = 1000
+
+
+def _fingerprint(game: RobustGame) -> str:
+    """Tells games of the same sizes apart."""
+    digest = hashlib.sha256()
+    for part in (game.system, game.cost, game.noise):
+        for _, value in sorted(vars(part).items()):
+            digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _given(oracle: Any, name: str | None) -> tuple[str, Oracle]:

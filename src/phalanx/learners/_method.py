@@ -106,6 +106,10 @@ class Method:
                 words = ', "auto" or "theory"' if name == "step_size" else ""
                 raise InputError(f"{name} must be a positive number{words}, but it is {value!r}.")
             object.__setattr__(self, name, float(value))
+        if not isinstance(self.average, bool):
+            raise InputError(f"average must be True or False, but it is {self.average!r}.")
+        if self.decay is not None and not isinstance(self.decay, bool):
+            raise InputError(f"decay must be True, False or None, but it is {self.decay!r}.")
         if self.all_stages and (
             self.estimator == "regression" or self.update in ("natural", "gauss_newton", "newton")
         ):
@@ -153,4 +157,8 @@ def as_method(method: "str | Method", **changes: Any) -> Method:
                 f"method must be one of {', '.join(PRESETS)}, or a px.Method, but it is {method!r}."
             )
         method = PRESETS[method]
+    if not isinstance(method, Method):
+        raise InputError(
+            f"method must be one of {', '.join(PRESETS)}, or a px.Method, but it is {method!r}."
+        )
     return replace(method, **{name: value for name, value in changes.items() if value is not None})

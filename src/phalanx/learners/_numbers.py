@@ -24,6 +24,7 @@ class Numbers(NamedTuple):
         noise: (2, m, m) covariances of the process noise: (1 − 1/N)Σ and Σ̄ + Σ/N.
         start: (2, m, m) covariances that rollouts of one stage start from: Σ_y, Σ_z.
         initial: (2, m, m) second moments that whole runs start from.
+        x0: (m,) mean of their first states, all of it in z.
     """
 
     A: Any
@@ -35,6 +36,7 @@ class Numbers(NamedTuple):
     noise: Any
     start: Any
     initial: Any
+    x0: Any
 
 
 def numbers(game: RobustGame, n_agents: float, Sigma_y: Any, Sigma_z: Any) -> tuple[Sizes, Numbers]:
@@ -70,6 +72,7 @@ def numbers(game: RobustGame, n_agents: float, Sigma_y: Any, Sigma_z: Any) -> tu
         noise=np.stack([a * w.Sigma, w.Sigma_bar + s * w.Sigma]),
         start=start,
         initial=initial,
+        x0=w.x0,
     )
 
 
@@ -86,6 +89,12 @@ def covariance(name: str, value: Any, m: int) -> np.ndarray:
             f"{np.linalg.eigvalsh(checked)[0]:.3g}."
         )
     return checked
+
+
+def checked_dtype(dtype: Any) -> None:
+    """Raise InputError unless it is one of the two precisions."""
+    if dtype not in ("float64", "float32"):
+        raise InputError(f'dtype must be "float64" or "float32", but it is {dtype!r}.')
 
 
 def root(covariances: np.ndarray) -> np.ndarray:

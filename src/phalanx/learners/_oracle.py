@@ -14,6 +14,8 @@ from phalanx._outcome import InputError
 from phalanx.learners._gains import JointGains, Sizes, checked_sizes
 from phalanx.learners._numbers import covariance
 
+_PAIR = "the simulator must return two numbers, cost and energy, but it returned {}."
+
 Form = Literal["each", "batch", "jax"]
 
 
@@ -148,10 +150,8 @@ class CostOracle(eqx.Module):
                     f"the simulator must return costs and energies of {G * B} rollouts, but it returned {_short(answer)}."
                 ) from error
         else:
-            jobs = [
-                (JointGains(one, two), start, seed)
-                for one, two, seed in zip(many.theta1, many.theta2, seeds, strict=True)
-            ]
+            pairs = zip(many.theta1, many.theta2, seeds, strict=True)
+            jobs = [(JointGains(one, two), start, seed) for one, two, seed in pairs]
             answers = [_pair(answer) for answer in self._pool.map(self.simulate, jobs)]
             cost, energy = np.array(answers).T
         return jnp.asarray(cost.reshape(G, B)), jnp.asarray(energy.reshape(G, B))
@@ -167,11 +167,17 @@ class CostOracle(eqx.Module):
             for theta, extra in zip(gains, (extra1, extra2), strict=True):
                 theta = jnp.asarray(theta)
                 own.append(theta + extra if stage is None else theta.at[stage].add(extra[0]))
-            cost, energy = self.simulate(JointGains(*own), stage, key)
-            return jnp.asarray(cost), jnp.asarray(energy)
+            answer = self.simulate(JointGains(*own), stage, key)
+            try:
+                cost, energy = (jnp.asarray(part, jnp.float64) for part in answer)
+            except (TypeError, ValueError) as error:
+                raise InputError(_PAIR.format(_short(answer))) from error
+            if cost.shape or energy.shape:
+                raise InputError(_PAIR.format(_short(answer)))
+            return cost, energy
 
         every = jnp.tile(keys, grid[0])
-        cost, energy = jax.vmap(one, in_axes=(-1, -1, 0))(*flat, every)
+        cost, energy = jax.vmap(one, in_axes=(-1, -1, 0))(flat[0], flat[1], every)
         return cost.reshape(grid), energy.reshape(grid)
 
 
@@ -225,9 +231,7 @@ def _pair(answer: Any) -> tuple[float, float]:
         cost, energy = answer
         return float(cost), float(energy)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"the simulator must return two numbers, cost and energy, but it returned {_short(answer)}."
-        ) from error
+        raise InputError(_PAIR.format(_short(answer))) from error
 
 
 def _short(answer: Any) -> str:

@@ -22,7 +22,7 @@ from phalanx._outcome import InputError
 from phalanx.equilibria import RobustGame
 from phalanx.learners._gains import JointGains, Sizes
 from phalanx.learners._law import added
-from phalanx.learners._numbers import covariance, root
+from phalanx.learners._numbers import checked_dtype, covariance, root
 from phalanx.systems import MeanFieldSystem
 
 Transition = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -58,6 +58,7 @@ class PopulationOracle(eqx.Module):
     tails: int = eqx.field(static=True)
     one: bool = eqx.field(static=True)
     antithetic: bool = eqx.field(static=True)
+    at_rest: bool = eqx.field(static=True)
     transition: Any = eqx.field(static=True)
     dtype: Any = eqx.field(static=True)
     footprint: int = eqx.field(static=True)
@@ -78,7 +79,7 @@ class PopulationOracle(eqx.Module):
     ):
         if game.stationary or game.batch:
             raise InputError("the population oracle takes one game with a finite horizon.")
-        if n_agents != n_agents // 1 or not 2 <= n_agents <= 10_000_000:
+        if not isinstance(n_agents, int | np.integer) or not 2 <= n_agents <= 10_000_000:
             raise InputError(
                 f"n_agents must be a whole number from 2 to 10⁷ for a population, but it is {n_agents!r}."
             )
@@ -88,6 +89,7 @@ class PopulationOracle(eqx.Module):
             )
         if report not in ("one", "average"):
             raise InputError(f'report must be "one" or "average", but it is {report!r}.')
+        checked_dtype(dtype)
         s, c, w = game.system, game.cost, game.noise
         m = s.state_size
         self.sizes = Sizes(int(game.horizon), m, s.control_size, s.disturbance_size)
@@ -96,12 +98,13 @@ class PopulationOracle(eqx.Module):
         self.Sigma_z = covariance("Sigma_z", Sigma_z, m)
         self.tails, self.one, self.transition = tails or 0, report == "one", transition
         own, common = (w.Sigma_0, w.Sigma_bar_0)
-        whole = own.any() or common.any() or w.x0.any()
+        # A world that starts from rest teaches nothing about its first gains.
+        self.at_rest = not (own.any() or common.any() or w.x0.any())
         roots = {
             "y": self.Sigma_y,
             "z": self.Sigma_z,
-            "own_0": own if whole else self.Sigma_y,
-            "common_0": common if whole else self.Sigma_z,
+            "own_0": own,
+            "common_0": common,
             "own": w.Sigma,
             "common": w.Sigma_bar,
         }
@@ -203,7 +206,7 @@ class PopulationOracle(eqx.Module):
         m, N = self.sizes.state, self.n_agents
         own = _random.unpack(normals["own"], (m, B * N)).reshape(m, B, N)
         common = _random.unpack(normals["common"], (m, B))
-        if stage is None:
+        if stage is None and not self.at_rest:
             x = (
                 _spread(self.roots["own_0"], own)
                 + _spread(self.roots["common_0"], common)[..., None]

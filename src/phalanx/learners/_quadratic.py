@@ -212,7 +212,8 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
         S[half] /= unit * np.multiply.outer(scale, scale)
         per_draw[half] = _spread_of_a_draw(n, rows, m, half, s[0] / unit, len(mean))
     gradient = gradient / np.repeat(plan.scale, m, axis=1)
-    # Controls cost something, so a quadratic game is convex in them.
+    # Beside a saddle point's later gains the payoff is convex in the controls; where it is not, it
+    # wants careful steps, whatever it is.
     if off == np.inf or Curvature(S, controls).convex <= 0:
         gradient, error = slope(found, plan)
         return Fit(False, _own_only(S, controls), Sigma, gradient, error)

@@ -22,6 +22,7 @@ from phalanx.learners._method import Method
 from phalanx.learners._state import State
 
 RECORDS = 50  # iterates recorded per stage
+HUGE = 1e100  # gains beyond this have diverged, before a square overflows
 LEAST_BALL = 10.0
 
 OnStep = Callable[[State], None]
@@ -68,6 +69,8 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     here = 0 if t is None else t
     if state.iteration == 0:
         _begin(oracle, method, gamma, key, state)
+        if state.done:
+            return
     sizes = oracle.sizes
     rows = sizes.control + sizes.disturbance
     Sigma = _start_covariances(oracle)
@@ -105,7 +108,7 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     n1, n2 = (size * (sizes.horizon if t is None else 1) for size in sizes.players)
     state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, (n1, n2))
     state.iteration = last
-    if not np.isfinite(state.W).all():
+    if not max(np.abs(state.W).max(), np.abs(state.field).max()) < HUGE:
         state.status, state.note = "diverged", here
         return
     state.record(-1 if t is None else t)
@@ -133,6 +136,8 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
     needs = isinstance(method.step_size, str) or method.update in ("gauss_newton", "newton")
     if needs or method.ball is None:
         found = _probe(oracle, method, gamma, key, state)
+        if found is None:
+            return
         bend, target = found
         state.S[t] = bend.S
         state.ball[t] = max(LEAST_BALL, 10 * np.linalg.norm(target))
@@ -157,20 +162,23 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
     state.record(t)
 
 
-def _probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> tuple:
-    """The stage's curvature, and where its saddle point seems to be."""
+def _probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> tuple | None:
+    """The stage's curvature, and where its saddle point seems to be; None where costs are no numbers."""
     found = _fit(oracle, gamma, key, state, method.probe, method.radius, salt=2**30)
-    target = state.W[0] + _quadratic.newton(found.gradient, found.bend, found.spread)
-    if not np.isfinite(target).all():
+    if found is None:
         state.status, state.note = "diverged", state.stage
-        target = np.zeros_like(target)
+        return None
+    target = state.W[0] + _quadratic.newton(found.gradient, found.bend, found.spread)
     return found.bend, target
 
 
 def _fit(
     oracle: Oracle, gamma: float, key: Any, state: State, batch: int, radius: float, salt: int
-) -> _quadratic.Fit:
+) -> _quadratic.Fit | None:
+    """S, Ŷ and the gradient at the present iterate; None where costs are no numbers."""
     found, plan = _measure(oracle, gamma, key, state, batch, True, radius, salt)
+    if not np.isfinite(found.square).all():
+        return None
     return _quadratic.fit(found, plan, oracle.sizes.control, _start_covariances(oracle))
 
 
@@ -320,6 +328,9 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         state.record(t)
         state.weight = np.zeros(())
         found = _fit(oracle, gamma, key, state, method.batch, method.radius, salt=0)
+        if found is None:
+            state.status, state.note = "diverged", t
+            return
         bend, spread, G, error = found[1:]
         state.S[t] = bend.S
         state.first = np.asarray(float(found.quadratic))
@@ -329,7 +340,7 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
             oracle, gamma, key, state, method.batch, False, method.radius, salt=round_
         )
         G, error = _quadratic.slope(found, plan)
-    if not (np.isfinite(G).all() and np.isfinite(bend.S).all()):
+    if not np.isfinite(G).all():
         state.status, state.note = "diverged", t
         return
     state.mu[t] = 2 * min(bend.convex, bend.concave) * np.linalg.eigvalsh(Sigma).min()

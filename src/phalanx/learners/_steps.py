@@ -62,7 +62,13 @@ def theory(bend: Curvature, Sigma: np.ndarray) -> tuple[float, float, float]:
 
     μ is the least eigenvalue of both players' own curvature, L the field's Lipschitz constant.
     """
-    mu = 2 * min(bend.convex, bend.concave) * np.linalg.eigvalsh(Sigma).min()
+    p = bend.controls
+    own = [
+        min(np.linalg.eigvalsh(S[:p, :p])[0], -np.linalg.eigvalsh(S[p:, p:])[-1])
+        * np.linalg.eigvalsh(sigma)[0]
+        for S, sigma in zip(bend.S, Sigma, strict=True)
+    ]
+    mu = 2 * min(own)
     L = 2 * max(
         np.linalg.norm(M, 2) * np.linalg.norm(sigma, 2)
         for M, sigma in zip(bend.operator, Sigma, strict=True)
