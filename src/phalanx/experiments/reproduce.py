@@ -39,6 +39,9 @@ REPRODUCTIONS = {
     "sample-efficiency": Reproduction(
         "sample_efficiency", "Rollouts until the Nash gap is 0.01", "beyond P1", "10 min"
     ),
+    "beyond-linear": Reproduction(
+        "beyond_linear", "Gains for worlds without a Riccati equation", "beyond P1", "5 min"
+    ),
     "misspecified": Reproduction(
         "misspecified", "Gains from a wrong model, on the true one", "beyond P1", "2 min"
     ),
