@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 import phalanx.report._theme as theme
 from phalanx._outcome import InputError
 
-PANEL_HEIGHT = 2.7
+PANEL_HEIGHT, LINE_HEIGHT = 2.7, 0.15
+INSIDE = 2
 STYLES = {
     "line": {"linestyle": "-"},
     "dashed": {"linestyle": (0, (5, 2))},
@@ -35,8 +36,14 @@ def picture(title: str, panels: list[dict[str, Any]], series: Any) -> theme.Pict
     def draw(wide: bool) -> Figure:
         columns = 2 if wide and len(panels) > 1 else 1
         rows = -(-len(panels) // columns)
-        fig = theme.figure(wide, PANEL_HEIGHT * rows)
-        grid = fig.subplots(rows, columns, squeeze=False)
+        lines = [len(panel["curves"]) for panel in panels]
+        lines = [n if n > INSIDE else 0 for n in lines] + [0] * (rows * columns - len(panels))
+        tall = [
+            PANEL_HEIGHT + LINE_HEIGHT * max(lines[i : i + columns])
+            for i in range(0, len(lines), columns)
+        ]
+        fig = theme.figure(wide, sum(tall))
+        grid = fig.subplots(rows, columns, squeeze=False, height_ratios=tall)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _panel(axes, panel, series, 62 if columns == 1 and wide else 44)
         for axes in list(grid.flat)[len(panels) :]:
@@ -67,8 +74,22 @@ def _panel(axes: Axes, panel: dict[str, Any], series: Any, letters: int) -> None
                 floor = np.nanmin(np.where(y > 0, y, np.nan), initial=np.inf) * 1e-2
                 low = np.where(low > 0, low, floor)
             axes.fill_between(x, low, high, color=theme.ink(f"s{slot}"), alpha=0.18, linewidth=0)
-    if labelled:
+    if not labelled:
+        return
+    # A few names find room inside; more of them would cover what they name.
+    if sum(bool(curve["label"]) for curve in panel["curves"]) <= INSIDE:
         axes.legend(frameon=False, fontsize=7.5, handlelength=2.6)
+    else:
+        columns = 2 if letters > 50 else 1
+        axes.legend(
+            frameon=False,
+            fontsize=7.2,
+            handlelength=2.6,
+            labelspacing=0.25,
+            ncols=columns,
+            loc="upper left",
+            bbox_to_anchor=(0, -0.17),
+        )
 
 
 def _scale(axis: Any, log: bool) -> None:
