@@ -73,6 +73,12 @@ def learn(
             help="Draw noise in pairs of opposite sign (fast: on unless said otherwise).",
         ),
     ] = None,
+    identify: Annotated[
+        bool,
+        typer.Option(
+            "--identify", help="Also fit a model to as many rollouts, for the price of having none."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the state in the folder.")
     ] = False,
@@ -90,7 +96,7 @@ def learn(
     import phalanx
     from phalanx._files import folder_for_results
     from phalanx._outcome import InputError
-    from phalanx.experiments.learning import learning, learning_record, learning_summary
+    from phalanx.experiments.learning import learning, learning_record, learning_summary, rival
     from phalanx.learners._method import as_method
 
     world = phalanx.scenario(scenario)
@@ -140,6 +146,8 @@ def learn(
                     warn(f"the state is kept in {state}; the same command with --resume goes on.")
                 raise
         summary = learning_summary(world, learned)
+        if identify:
+            summary["identified"] = rival(world, learned, count, seed)
         made = provenance("learn", scenario, seed, precision, gamma, agents)
         made["command"] += f" --method {method}" + _words(settings)
         record = replace(learning_record(world, learned, summary), provenance=made)
@@ -253,6 +261,12 @@ def _say_learned(world: Any, summary: dict[str, Any]) -> None:
         ["what", "value"],
         [[what, number(summary[key])] for what, key in rows],
     )
+    if "identified" in summary:
+        fitted = summary["identified"]
+        say(
+            f"A model fitted to {fitted['rollouts']} rollouts, states and inputs seen: distance {number(fitted['nash_gap'], 4)}, "
+            f"level {number(fitted['attenuation'])}."
+        )
     for note in summary["notes"]:
         say(f"note: {note}")
     say(f"\nReport: {summary['report']}")

@@ -8,14 +8,15 @@ from phalanx._outcome import InputError
 from phalanx._record import Record
 from phalanx.experiments._panels import Curve, Panel, Table, reproduction
 from phalanx.experiments.design import design
-from phalanx.learners import JointGains, Learned, Method, PopulationOracle, learn
-from phalanx.learners._gains import distance
+from phalanx.learners import Learned, Method, PopulationOracle, identify, learn
 from phalanx.learners._method import as_method
 from phalanx.scenarios import Scenario
 
 STATUS = {"solved": "converged"}
 # A world without a model is rolled out with this many agents at most: each costs.
 STAND_IN = 100
+# Rollouts that a model is fitted to; more take long and say the same.
+MOST = 100_000
 
 
 def learning(
@@ -128,11 +129,31 @@ def learning_summary(world: Scenario, learned: Learned) -> dict[str, Any]:
     }
 
 
+def rival(world: Scenario, learned: Learned, n_agents: float | None, seed: int) -> dict[str, Any]:
+    """What a model fitted to as many rollouts makes of them, states and inputs seen; at most `MOST`.
+
+    Raises:
+        InputError: a world that is not linear.
+    """
+    if world.transition is not None:
+        raise InputError(f"{world.name} is not linear; there is no such model to fit to it.")
+    N = world.n_agents if n_agents is None else n_agents
+    fitted = identify(
+        world.game, learned.gamma, min(max(learned.rollouts, 100), MOST), n_agents=N, key=seed
+    )
+    return {
+        "rollouts": fitted.rollouts,
+        "nash_gap": fitted.nash_gap,
+        "attenuation": fitted.attenuation,
+        "reason": fitted.outcome.text,
+    }
+
+
 def learning_record(world: Scenario, learned: Learned, summary: dict[str, Any]) -> Record:
     """The record of kind "learn" that the report draws."""
     panels = []
     if learned.nash is not None:
-        rollouts, gap = gap_by_rollouts(learned)
+        rollouts, gap = learned.gap_by_rollouts()
         exact = learned.method.estimator == "exact"
         panels.append(
             Panel(
@@ -168,29 +189,6 @@ def learning_record(world: Scenario, learned: Learned, summary: dict[str, Any]) 
         summary["notes"],
     )
     return Record("learn", world.name, drawn.summary | summary, drawn.series)
-
-
-def gap_by_rollouts(learned: Learned) -> tuple[np.ndarray, np.ndarray]:
-    """(rollouts, distance of all gains from Nash) at every recorded iterate; unlearned stages are 0."""
-    nash = learned.nash
-    if nash is None:
-        raise InputError("gaps need a saddle point to measure from, and this world has none.")
-    truth = JointGains.of(nash.K1, nash.K2, nash.L1, nash.L2)
-    p = truth.theta1.shape[1]
-    seen = learned.iterates
-    now = JointGains(np.zeros_like(truth.theta1), np.zeros_like(truth.theta2))
-    by_stage = distance(now, truth)
-    out = []
-    for stage, W in zip(seen.stage, seen.gains, strict=True):
-        if stage < 0:
-            by_stage = distance(JointGains(W[:, :p], W[:, p:]), truth)
-        else:
-            one = JointGains(W[:, :p], W[:, p:])
-            own = JointGains(truth.theta1[stage : stage + 1], truth.theta2[stage : stage + 1])
-            by_stage = by_stage.copy()
-            by_stage[stage] = distance(one, own)[0]
-        out.append(np.sqrt(np.sum(by_stage**2)))
-    return seen.rollouts, np.array(out)
 
 
 def _finite(values: np.ndarray) -> Any:

@@ -110,6 +110,24 @@ class Learned:
 
         return MeanFieldFeedback(self.K1, self.L1)
 
+    def gap_by_rollouts(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rollouts, distance of all gains from Nash) at every recorded iterate; gains not yet learned are 0.
+
+        Raises:
+            InputError: no saddle point is known to measure from.
+        """
+        if self.nash is None:
+            raise InputError("gaps need a saddle point to measure from, and this world has none.")
+        truth, p = _gains(self.nash), self.K1.shape[1]
+        by_stage = distance(JointGains(truth.theta1 * 0, truth.theta2 * 0), truth)
+        out = []
+        for stage, W in zip(self.iterates.stage, self.iterates.gains, strict=True):
+            now = JointGains(W[:, :p], W[:, p:])
+            where = slice(None) if stage < 0 else slice(stage, stage + 1)
+            by_stage[where] = distance(now, JointGains(truth.theta1[where], truth.theta2[where]))
+            out.append(np.sqrt(np.sum(by_stage**2)))
+        return self.iterates.rollouts, np.array(out)
+
 
 def learn(
     game_or_oracle: RobustGame | Oracle,
