@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reproductions_results.md"]  # included by reproductions.md
 
 # `make docs` runs with -W, and no kind of warning is suppressed: a broken link is a broken build.
 nitpicky = False  # names from NumPy and JAX in signatures have no target here to resolve to

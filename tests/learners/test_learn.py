@@ -306,8 +306,8 @@ def test_below_the_level_descent_does_not_claim_success(short, method):
 @pytest.mark.parametrize("method", ["fast", "rgda"])
 def test_a_simulator_that_blows_up_is_an_outcome(short, method):
     class Blown(Counting):
-        def costs(self, *arguments):
-            cost, energy = super().costs(*arguments)
+        def costs(self, shared, gains, offset, drawn, stage):
+            cost, energy = super().costs(shared, gains, offset, drawn, stage)
             return cost * jnp.nan, energy
 
     learned = px.learn(Blown(LawOracle(short)), GAMMA, method, iterations=1, batch=20)

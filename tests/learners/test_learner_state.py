@@ -82,7 +82,7 @@ def test_a_run_that_was_cut_and_resumed_has_the_same_bits(short, whole, tmp_path
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_may_be_cut_again_and_again(short, whole, tmp_path, name):
-    uncut, place = whole[name][0], tmp_path / "learner"
+    uncut, place, last = whole[name][0], tmp_path / "learner", None
     for _ in range(40):
         try:
             last = px.learn(
