@@ -7,7 +7,7 @@ from phalanx.scenarios import Scenario
 
 
 def test_the_built_in_names():
-    assert px.scenario_names() == ["two-by-two", "battery-fleet"]
+    assert px.scenario_names() == ["two-by-two", "battery-fleet", "battery-fleet-limits"]
 
 
 @pytest.mark.parametrize("name", px.scenario_names())
