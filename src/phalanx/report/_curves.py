@@ -12,6 +12,7 @@ from phalanx._outcome import InputError
 
 PANEL_HEIGHT, LINE_HEIGHT = 2.7, 0.15
 INSIDE = 2
+LONG = 1000
 STYLES = {
     "line": {"linestyle": "-"},
     "dashed": {"linestyle": (0, (5, 2))},
@@ -51,21 +52,28 @@ def picture(title: str, panels: list[dict[str, Any]], series: Any) -> theme.Pict
         return fig
 
     described = "; ".join(_described(panel, series) for panel in panels)
-    return theme.Picture("study", title, " ".join(_caption(p) for p in panels), described, draw)
+    return theme.Picture(
+        "study", theme.clean(title, LONG), " ".join(_caption(p) for p in panels), described, draw
+    )
 
 
 def _panel(axes: Axes, panel: dict[str, Any], series: Any, letters: int) -> None:
     theme.frame(axes, panel["title"], letters)
     axes.set_xlabel(theme.clean(panel["x_label"]))
     axes.set_ylabel(theme.clean(panel["y_label"]))
-    for axis, log in ((axes.xaxis, panel["x_log"]), (axes.yaxis, panel["y_log"])):
-        _scale(axis, log)
+    for axis, part, log in (
+        (axes.xaxis, "x", panel["x_log"]),
+        (axes.yaxis, "y", panel["y_log"]),
+    ):
+        # Where nothing is positive there is nothing to take a logarithm of.
+        _scale(axis, log and any((_values(series, c, part) > 0).any() for c in panel["curves"]))
     labelled = False
     for curve in panel["curves"]:
         x, y = _values(series, curve, "x"), _values(series, curve, "y")
         slot = curve["colour"] % len(theme.DASHES)
         look = STYLES.get(curve["style"], STYLES["line"])
         label = theme.clean(curve["label"], 48)
+        label = f"\u200b{label}" if label.startswith("_") else label  # which would hide it
         labelled |= bool(label)
         axes.plot(x, y, color=theme.ink(f"s{slot}"), linewidth=1.5, label=label or "_none", **look)
         if "low" in curve and "high" in curve:
@@ -135,7 +143,7 @@ def _values(series: Any, curve: dict[str, Any], part: str) -> np.ndarray:
 
 
 def _caption(panel: dict[str, Any]) -> str:
-    title = panel["title"].rstrip(".")
+    title = theme.clean(panel["title"], LONG).rstrip(".")
     return f"{title}."
 
 
@@ -146,5 +154,7 @@ def _described(panel: dict[str, Any], series: Any) -> str:
         y = _values(series, curve, "y")
         y = y[np.isfinite(y)]
         if curve["label"] and len(y):
-            parts.append(f"{curve['label']} from {y[0]:.3g} to {y[-1]:.3g}")
-    return f"{panel['title']}: {', '.join(parts)}" if parts else panel["title"]
+            label = theme.clean(curve["label"], LONG)
+            parts.append(f"{label} from {y[0]:.3g} to {y[-1]:.3g}")
+    title = theme.clean(panel["title"], LONG)
+    return f"{title}: {', '.join(parts)}" if parts else title

@@ -3,6 +3,9 @@
 What was asked, what became of each claim, the figure, the numbers, and how to do it again.
 """
 
+import math
+import re
+from dataclasses import replace
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -13,7 +16,7 @@ import phalanx.report._curves as _curves
 import phalanx.report._tables as _tables
 import phalanx.report._theme as _theme
 from phalanx._files import writable_folder, write_atomically
-from phalanx._record import Record
+from phalanx._record import Record, plain
 from phalanx.report._numbers import number
 
 PAGE_FILE, FIGURES = "report.html", "figures"
@@ -21,16 +24,23 @@ PAGE_FILE, FIGURES = "report.html", "figures"
 
 def write(record: Record, folder: Path) -> Path:
     """Write the study's page and figure; see `phalanx.report.write`."""
-    summary = record.summary
+    # As it would be read back: a page drawn now and one drawn from the saved record are the same.
+    record = replace(record, summary=plain(record.summary))
+    summary, name = record.summary, _file_name(record.name)
     drawn = None
     if summary["panels"]:
         drawn = _theme.render(_curves.picture(summary["title"], summary["panels"], record.series))
     page = _html(record, drawn)
     place = writable_folder(writable_folder(folder) / FIGURES)
     if drawn is not None:
-        _save(place / f"{record.name}.svg", drawn.svg.encode())
-        _save(place / f"{record.name}.png", drawn.png)
+        _save(place / f"{name}.svg", drawn.svg.encode())
+        _save(place / f"{name}.png", drawn.png)
     return _save(folder / PAGE_FILE, page.encode())
+
+
+def _file_name(name: str) -> str:
+    """A record's name as a file's: nothing in it leads out of the folder."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "figure"
 
 
 def _save(path: Path, content: bytes) -> Path:
@@ -128,7 +138,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(value)
+        return number(value) if math.isfinite(value) else "–"
     return str(value)
 
 
@@ -143,6 +153,8 @@ def _listed(items: dict[str, Any]) -> str:
 def _setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_setting(part) for part in value) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_setting(part)}" for name, part in value.items())
     return _cell(value)
 
 
