@@ -5,6 +5,7 @@ temporary name and renamed. Nothing is ever unpickled or evaluated.
 """
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -110,6 +111,13 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write: writes the whole file to the path it is handed.
     """
     write_all_atomically({path: write})
+
+
+def sweep(path: Path) -> None:
+    """Remove what a program that was killed while writing `path` left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{glob.escape(path.suffix)}"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def writable_folder(path: Path) -> Path:

@@ -33,6 +33,7 @@ def deferred() -> Iterator[None]:
     _deferred = True
     try:
         yield
+        check()  # a Ctrl-C after the last step is answered too
     finally:
         _deferred = False
 

@@ -120,8 +120,7 @@ def learn(
     level, count = gamma_of(gamma, world), agents_of(agents)
     state = folder / STATE_FILE
     with folder_for_results(folder):
-        if not resume:
-            _set_aside(state)
+        aside = None if resume else _set_aside(state)
         with _interrupt.deferred(), share(json) as advance:
             try:
                 learned = learning(
@@ -141,6 +140,10 @@ def learn(
                     progress=lambda now: advance(now.done, _where(now)),
                     **settings,
                 )
+            except InputError:
+                if aside is not None:  # nothing was learned, so nothing was in the way
+                    aside.replace(state)
+                raise
             except KeyboardInterrupt:
                 if state.exists():
                     warn(f"the state is kept in {state}; the same command with --resume goes on.")
@@ -149,7 +152,16 @@ def learn(
         if identify:
             summary["identified"] = rival(world, learned, count, seed)
         made = provenance("learn", scenario, seed, precision, gamma, agents)
-        made["command"] += f" --method {method}" + _words(settings)
+        made["command"] += f" --method {method}" + _words(
+            settings
+            | {
+                "oracle": oracle,
+                "sigma-y": None if sigma_y == 1 else sigma_y,
+                "sigma-z": None if sigma_z == 1 else sigma_z,
+            }
+        )
+        if antithetic is not None:
+            made["command"] += " --antithetic" if antithetic else " --independent"
         record = replace(learning_record(world, learned, summary), provenance=made)
         record.save(folder)
         page = _page(record, folder)
@@ -178,7 +190,7 @@ def reproduce(
 ) -> int:
     """A figure or table of a paper, or what it leaves open: numbers, figure, verdict on each claim."""
     from phalanx._files import folder_for_results
-    from phalanx.experiments.reproduce import REPRODUCTIONS
+    from phalanx.experiments.reproduce import REPRODUCTIONS, known
     from phalanx.experiments.reproduce import reproduce as make
 
     if name is None:
@@ -189,6 +201,7 @@ def reproduce(
         else:
             table("Reproductions", ["name", "what", "source", "time in full"], rows)
         return 0
+    known(name)
     folder = Path("runs") / f"reproduce-{name}" if out is None else out
     with share(json) as advance:
         with folder_for_results(folder):
@@ -219,12 +232,14 @@ def _page(record: Any, folder: Path) -> Path:
     return write(record, folder)
 
 
-def _set_aside(state: Path) -> None:
+def _set_aside(state: Path) -> Path | None:
     """A learner that starts anew does not write over what an interrupted one left."""
     if state.exists():
-        aside = state.with_name(f"{state.name}.old")
         with contextlib.suppress(OSError):
-            state.replace(aside)
+            # The one before it would answer a later --resume in the new run's place.
+            state.with_name(f"{state.name}.previous").unlink(missing_ok=True)
+            return state.replace(state.with_name(f"{state.name}.old"))
+    return None
 
 
 def _where(now: Any) -> str:

@@ -61,7 +61,7 @@ class World:
 
     @property
     def controls(self) -> int:
-        """P, the rows of W that are player 1's."""
+        """How many rows of W are player 1's: p."""
         return int(self.sizes.control)
 
     @property

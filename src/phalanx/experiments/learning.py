@@ -108,6 +108,8 @@ def learning_summary(world: Scenario, learned: Learned) -> dict[str, Any]:
         notes.append("estimated_gap is null: the costs that were seen do not tell it.")
     if learned.attenuation is None and usable:
         notes.append("attenuation is null: this world has no model to certify on.")
+    if learned.attenuation is not None and not np.isfinite(learned.attenuation):
+        notes.append("attenuation is null: the worst case of these gains is beyond any number.")
     keeps = None if learned.attenuation is None else bool(learned.attenuation <= learned.gamma)
     return {
         "scenario": world.name,

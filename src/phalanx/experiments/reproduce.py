@@ -48,6 +48,18 @@ REPRODUCTIONS = {
 }
 
 
+def known(name: str) -> None:
+    """Refuse a name that is none.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in REPRODUCTIONS:
+        raise InputError(
+            f"there is no reproduction {name!r}; there are {', '.join(REPRODUCTIONS)}."
+        )
+
+
 def reproduce(
     name: str,
     quick: bool = False,
@@ -65,10 +77,7 @@ def reproduce(
     Raises:
         InputError: an unknown name.
     """
-    if name not in REPRODUCTIONS:
-        raise InputError(
-            f"there is no reproduction {name!r}; there are {', '.join(REPRODUCTIONS)}."
-        )
+    known(name)
     module = importlib.import_module(f"phalanx.experiments.{REPRODUCTIONS[name].file}")
     record = module.run(quick, seed, progress)
     command = f"phalanx reproduce {name}{' --quick' if quick else ''} --seed {seed}"

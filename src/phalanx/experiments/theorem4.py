@@ -43,20 +43,20 @@ class Size:
 
 
 FULL = Size(
-    iterations=400,
+    iterations=300,
     runs=4,
     batches=(250, 500, 1000, 2000, 4000, 8000),
-    radii=(0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0),
+    radii=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0),
     batch=2000,
     sweep=(0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0),
-    repeats=400,
+    repeats=250,
 )
 QUICK = Size(
-    iterations=200,
+    iterations=150,
     runs=2,
-    batches=(125, 500),
-    radii=(0.1, 0.3),
-    batch=500,
+    batches=(125, 800),
+    radii=(0.15, 0.3),
+    batch=800,
     sweep=(0.03, 0.1, 0.3, 1.0, 2.0),
     repeats=20,
 )
@@ -64,10 +64,16 @@ QUICK = Size(
 
 @dataclass(frozen=True, eq=False)
 class Floors:
-    """Where sampled runs end. Attributes: at: (n,) N_b or r. squares: (n, runs) mean squared inner error."""
+    """Where sampled runs end.
+
+    Attributes:
+        at: (n,) N_b or r. squares: (n, runs) mean squared inner error.
+        free: (n,) whether no run met the projection any more; others say how large the ball is.
+    """
 
     at: np.ndarray
     squares: np.ndarray
+    free: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
@@ -81,7 +87,7 @@ class Floors:
 
     def fit(self, below: float = np.inf) -> tuple[float, float]:
         """Log–log slope with standard error, each run's floors being points of their own."""
-        kept = self.at <= below * (1 + 1e-9)
+        kept = self.free & (self.at <= below * (1 + 1e-9))
         x = np.repeat(np.log(self.at[kept]), self.squares.shape[1])
         return slope(x, np.log(self.squares[kept]).ravel())
 
@@ -112,7 +118,7 @@ def run(quick: bool, seed: int, progress: Any) -> Record:
     progress(0.85, "single gradients")
     with jax.enable_x64(True):
         truth = {name: _truth(w, stage) for name, stage in _PROBLEMS.items()}
-        studies = _studies(w, size, truth, seed, progress)
+        studies = _studies(w, size, truth["one"], seed, progress)
         bias = {}
         for name, stage in _PROBLEMS.items():
             progress(0.95, f"smoothing's bias, {name}")
@@ -191,7 +197,7 @@ def _batches(
 ) -> tuple[Floors, dict[int, tuple[np.ndarray, np.ndarray]]]:
     """Floors against N_b at r = 1, and the last stage's inner error on the way there (mean, s.d.)."""
     work = np.cumsum([0, *size.batches]) / sum(size.batches)
-    floors, curves = [], {}
+    floors, free, curves = [], [], {}
     for i, batch in enumerate(size.batches):
         runs = []
         for j, key in enumerate(lab.seeds(seed, size.runs)):
@@ -199,31 +205,37 @@ def _batches(
             begin = 0.4 * (work[i] + j * share)
             words = f"N_b = {batch}, run {j + 1} of {size.runs}"
             inside = lab.within(progress, begin, begin + 0.4 * share, words)
-            runs.append(lab.path(w, _learn(w, size, eta, batch, 1.0, key, inside)))
+            runs.append(_learn(w, size, eta, batch, 1.0, key, inside))
+        free.append(_free(runs))
+        runs = [lab.path(w, learned) for learned in runs]
         floors.append([_floor(path, size) for path in runs])
         here = runs[0].stage == STAGE
         inner = np.stack([path.inner[here] for path in runs])
         curves[batch] = (inner.mean(axis=0), inner.std(axis=0, ddof=1))
-    return Floors(np.array(size.batches, dtype=float), np.array(floors)), curves
+    return Floors(np.array(size.batches, dtype=float), np.array(floors), np.array(free)), curves
 
 
 def _radii(w: lab.World, size: Size, eta: float, seed: int, progress: Any) -> Floors:
     """Floors against r."""
-    floors, share = [], 0.45 / (len(size.radii) * size.runs)
+    floors, free, share = [], [], 0.45 / (len(size.radii) * size.runs)
     for i, radius in enumerate(size.radii):
         row = []
         for j, key in enumerate(lab.seeds(seed + 1, size.runs)):
             begin = 0.4 + (i * size.runs + j) * share
             words = f"r = {radius:g}, run {j + 1} of {size.runs}"
             inside = lab.within(progress, begin, begin + share, words)
-            path = lab.path(w, _learn(w, size, eta, size.batch, radius, key, inside))
-            row.append(_floor(path, size))
-        floors.append(row)
-    return Floors(np.array(size.radii), np.array(floors))
+            row.append(_learn(w, size, eta, size.batch, radius, key, inside))
+        free.append(_free(row))
+        floors.append([_floor(lab.path(w, learned), size) for learned in row])
+    return Floors(np.array(size.radii), np.array(floors), np.array(free))
 
 
 def _floor(path: lab.Path, size: Size) -> float:
     return float((path.inner[path.iteration > size.iterations / 2] ** 2).mean())
+
+
+def _free(runs: list[Learned]) -> bool:
+    return max(float(learned.projected.max()) for learned in runs) == 0
 
 
 def _rate(w: lab.World, exact: lab.Path, eta: float) -> tuple[float, float, float]:
@@ -238,7 +250,7 @@ def _rate(w: lab.World, exact: lab.Path, eta: float) -> tuple[float, float, floa
 
 # None: all stages at once.
 _PROBLEMS = {"one": STAGE, "all": None}
-_KINDS = {"one": ("one_point", "two_point"), "all": ("one_point",)}
+_KINDS = ("one_point", "two_point")
 
 
 @eqx.filter_jit
@@ -283,26 +295,24 @@ def _truth(w: lab.World, stage: int | None) -> np.ndarray:
 
 
 def _studies(
-    w: lab.World, size: Size, truth: dict[str, np.ndarray], seed: int, progress: Any
-) -> dict[tuple[str, str], Estimate]:
-    """One- and two-point estimates from rollouts, for one stage and for all."""
+    w: lab.World, size: Size, g: np.ndarray, seed: int, progress: Any
+) -> dict[str, Estimate]:
+    """One- and two-point estimates of one stage's gradient, from rollouts."""
     oracle, out = LawOracle(w.game, lab.AGENTS), {}
     keys = jax.random.split(_random.as_key(seed), size.repeats)
-    for i, (name, stage) in enumerate(_PROBLEMS.items()):
-        (gains, at), g = _where(w, stage), truth[name]
-        for j, kind in enumerate(_KINDS[name]):
-            progress(0.85 + 0.07 * i + 0.035 * j, f"single gradients, {kind}, {name}")
-            rows = []
-            for radius in size.sweep:
-                r = jnp.asarray(radius)
-                made = _estimates(oracle, gains, w.gamma, at, keys, kind, size.batch, r)
-                off = np.asarray(made) - g
-                square = (off**2).sum(axis=(1, 2, 3))
-                variance = off.var(axis=0, ddof=1).sum() / size.repeats
-                rows.append(
-                    (np.sqrt(square.mean()), np.linalg.norm(off.mean(axis=0)), np.sqrt(variance))
-                )
-            out[name, kind] = Estimate(*(np.array(rows).T / np.linalg.norm(g)))
+    gains, at = _where(w, STAGE)
+    for i, kind in enumerate(_KINDS):
+        progress(0.85 + 0.05 * i, f"single gradients, {kind}")
+        rows = []
+        for radius in size.sweep:
+            r = jnp.asarray(radius)
+            made = _estimates(oracle, gains, w.gamma, at, keys, kind, size.batch, r)
+            off = np.asarray(made) - g
+            square = (off**2).sum(axis=(1, 2, 3))
+            variance = off.var(axis=0, ddof=1).sum() / size.repeats
+            bias = np.linalg.norm(off.mean(axis=0))
+            rows.append((np.sqrt(square.mean()), bias, np.sqrt(variance)))
+        out[kind] = Estimate(*(np.array(rows).T / np.linalg.norm(g)))
     return out
 
 
@@ -337,7 +347,7 @@ def _panels(
     curves: dict[int, tuple[np.ndarray, np.ndarray]],
     by_batch: Floors,
     by_radius: Floors,
-    studies: dict[tuple[str, str], Estimate],
+    studies: dict[str, Estimate],
     bias: dict[str, np.ndarray],
 ) -> list[Panel]:
     r = np.array(size.sweep)
@@ -359,16 +369,15 @@ def _panels(
             f"One stage: unbiased at any r, and noisy at small r (N_b = {size.batch})",
             "smoothing radius r",
             "relative error of player 1's gradient",
-            [*_error_curves(r, studies, "one"), *_bias_curves(r, studies, "one")],
+            [*_error_curves(r, studies), *_bias_curves(r, studies)],
             x_log=True,
             y_log=True,
         ),
         Panel(
-            "All stages at once: biased, more and more with r",
+            "All stages at once: smoothing biases the gradient, more and more with r",
             "smoothing radius r",
-            "relative error of player 1's gradient",
+            "relative bias of player 1's gradient",
             [
-                *_error_curves(r, studies, "all"),
                 Curve("smoothing's bias", r, bias["all"], style="both", colour=3),
                 Curve("∝ r²", r, bias["all"][0] * (r / r[0]) ** 2, style="dotted", colour=7),
             ],
@@ -411,7 +420,11 @@ def _iterations_panel(
 
 def _floor_panel(title: str, x_label: str, floors: Floors, power: int) -> Panel:
     x, mean = floors.at, floors.mean
-    reference = mean[0] * (x / x[0]) ** power
+    first = int(np.argmax(floors.free))
+    reference = mean[first] * (x / x[first]) ** power
+    stuck = []
+    if not floors.free.all():
+        stuck = [Curve("on the ball", x[~floors.free], mean[~floors.free], style="marks", colour=3)]
     return Panel(
         title,
         x_label,
@@ -419,6 +432,7 @@ def _floor_panel(title: str, x_label: str, floors: Floors, power: int) -> Panel:
         [
             Curve("RGDA", x, mean, mean - floors.error, mean + floors.error, "both", 0),
             Curve(f"slope {power}", x, reference, style="dotted", colour=7),
+            *stuck,
         ],
         x_log=True,
         y_log=True,
@@ -428,25 +442,23 @@ def _floor_panel(title: str, x_label: str, floors: Floors, power: int) -> Panel:
 _WORDS = {"one_point": "one-point (P1)", "two_point": "two-point"}
 
 
-def _error_curves(
-    r: np.ndarray, studies: dict[tuple[str, str], Estimate], name: str
-) -> list[Curve]:
+def _error_curves(r: np.ndarray, studies: dict[str, Estimate]) -> list[Curve]:
     return [
         Curve(
             f"{_WORDS[kind]}: error of one estimate",
             r,
-            studies[name, kind].rmse,
+            studies[kind].rmse,
             style="both",
             colour=i,
         )
-        for i, kind in enumerate(_KINDS[name])
+        for i, kind in enumerate(_KINDS)
     ]
 
 
-def _bias_curves(r: np.ndarray, studies: dict[tuple[str, str], Estimate], name: str) -> list[Curve]:
+def _bias_curves(r: np.ndarray, studies: dict[str, Estimate]) -> list[Curve]:
     out = []
-    for i, kind in enumerate(_KINDS[name]):
-        found = studies[name, kind]
+    for i, kind in enumerate(_KINDS):
+        found = studies[kind]
         out += [
             Curve(
                 f"{_WORDS[kind]}: error of the mean of all", r, found.bias, style="marks", colour=i
@@ -464,9 +476,7 @@ def _floor_table(title: str, name: str, floors: Floors) -> Table:
     return Table(title, [name, "mean square", "standard error"], rows)
 
 
-def _gradient_table(
-    size: Size, studies: dict[tuple[str, str], Estimate], bias: dict[str, np.ndarray]
-) -> Table:
+def _gradient_table(size: Size, studies: dict[str, Estimate], bias: dict[str, np.ndarray]) -> Table:
     header = [
         "r",
         "one stage, one-point: error",
@@ -474,14 +484,9 @@ def _gradient_table(
         "one stage, two-point: error",
         "‖bias‖ / its noise",
         "one stage: smoothing's bias",
-        "all stages, one-point: error",
         "all stages: smoothing's bias",
     ]
-    one, two, every = (
-        studies["one", "one_point"],
-        studies["one", "two_point"],
-        studies["all", "one_point"],
-    )
+    one, two = studies["one_point"], studies["two_point"]
     columns = (
         np.array(size.sweep),
         one.rmse,
@@ -489,7 +494,6 @@ def _gradient_table(
         two.rmse,
         two.bias / two.noise,
         bias["one"],
-        every.rmse,
         bias["all"],
     )
     rows = [[float(x) for x in row] for row in zip(*columns, strict=True)]
@@ -501,7 +505,7 @@ def _gradient_table(
 def _price(by_batch: Floors, by_radius: Floors, size: Size) -> tuple[float, float]:
     """Squared error · N_b at r = 1, and squared error · N_b · r² at small r."""
     large = float(np.exp(np.mean(np.log(by_batch.mean * by_batch.at))))
-    kept = by_radius.at <= SMALL * (1 + 1e-9)
+    kept = by_radius.free & (by_radius.at <= SMALL * (1 + 1e-9))
     small = by_radius.mean[kept] * size.batch * by_radius.at[kept] ** 2
     return large, float(np.exp(np.mean(np.log(small))))
 
@@ -518,17 +522,15 @@ def _claims(
     rate: tuple[float, float, float],
     by_batch: Floors,
     by_radius: Floors,
-    studies: dict[tuple[str, str], Estimate],
+    studies: dict[str, Estimate],
     bias: dict[str, np.ndarray],
 ) -> list[Claim]:
     fitted, predicted, bound = rate
     batch, radius = by_batch.fit(), tuple(x / 2 for x in by_radius.fit(SMALL))
     smooth = _smoothing_slope(size, bias["all"])
     # ‖mean − truth‖² over its expectation without bias is near 1; 3 is far out for eight numbers.
-    ratio = max(
-        float((s.bias / s.noise).max()) for (name, _), s in studies.items() if name == "one"
-    )
-    least, best = by_radius.mean[0], by_radius.mean.min()
+    ratio = max(float((s.bias / s.noise).max()) for s in studies.values())
+    best, first = by_radius.mean.min(), int(np.argmax(by_radius.free))
     at = by_radius.at[int(by_radius.mean.argmin())]
     last = len(size.sweep) - 1
     return [
@@ -554,11 +556,9 @@ def _claims(
         Claim(
             "A small r hurts instead: it only inflates the variance, and the inner error grows as 1/r.",
             "this project",
-            None
-            if by_radius.at.min() >= SMALL
-            else bool(abs(radius[0] + 1) < max(0.15, 3 * radius[1])),
-            f"Log–log slope of the inner error {radius[0]:.3f} ± {radius[1]:.2g} for r ≤ {SMALL:g}; r = {by_radius.at[0]:g} leaves "
-            f"{np.sqrt(least / best):.3g} times the error of r = {at:g}, the best tried.",
+            bool(abs(radius[0] + 1) < max(0.15, 3 * radius[1])),
+            f"Log–log slope of the inner error {radius[0]:.3f} ± {radius[1]:.2g} for r ≤ {SMALL:g}; r = {by_radius.at[first]:g} leaves "
+            f"{np.sqrt(by_radius.mean[first] / best):.3g} times the error of r = {at:g}, the best tried.{_stuck(by_radius)}",
         ),
         Claim(
             "With all stages at once smoothing does bias the gradient, by O(r²).",
@@ -568,6 +568,14 @@ def _claims(
             f"{bias['all'][last]:.2g} at r = {size.sweep[last]:g}.",
         ),
     ]
+
+
+def _stuck(floors: Floors) -> str:
+    """A sentence on the radii at which the noise carries the gains to the projection."""
+    if floors.free.all():
+        return ""
+    which = ", ".join(f"{r:g}" for r in floors.at[~floors.free])
+    return f" At r = {which} the noise grows with the cost that it causes, and drives the gains to the ball: left out of the fit."
 
 
 def _story(size: Size, eta: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from phalanx._files import sweep
 from phalanx._outcome import InputError, Outcome
 from phalanx._types import agents as check_agents
 from phalanx._types import attenuation
@@ -22,7 +23,7 @@ from phalanx.learners._gains import JointGains, distance
 from phalanx.learners._law import LawOracle
 from phalanx.learners._method import Method, as_method
 from phalanx.learners._population import PopulationOracle
-from phalanx.learners._run import run, verdict
+from phalanx.learners._run import check_oracle, run, verdict
 from phalanx.learners._state import State, load_best
 
 OracleName = Literal["law", "population", "exact"]
@@ -232,9 +233,14 @@ def learn(
         "Sigma_y": np.asarray(world.Sigma_y).tolist(),
         "Sigma_z": np.asarray(world.Sigma_z).tolist(),
         "game": None if game is None else _fingerprint(game),
+        "given": None if game is not None else _traits(world),
         **chosen.settings,
     }
     place = None if state is None else Path(state)
+    if not save_every >= 0:
+        raise InputError(
+            f"save_every must be a number of seconds, 0 or more, but it is {save_every!r}."
+        )
     if resume and place is None:
         raise InputError("resume needs state, the file that the learner's state was kept in.")
     now, note = load_best(place, settings) if resume and place is not None else (None, "")
@@ -297,6 +303,12 @@ def _fingerprint(game: RobustGame) -> str:
     return digest.hexdigest()[:16]
 
 
+def _traits(oracle: Oracle) -> dict[str, str]:
+    """What tells oracles of one kind apart."""
+    names = ("n_agents", "antithetic", "dtype", "tails", "one")
+    return {name: str(getattr(oracle, name)) for name in names if hasattr(oracle, name)}
+
+
 def _given(oracle: Any, name: str | None) -> tuple[str, Oracle]:
     if not isinstance(oracle, Oracle):
         raise InputError(
@@ -340,6 +352,9 @@ def _keep_running(
         if progress is not None:
             progress(_progress(state, method, world.sizes.horizon, nash))
 
+    check_oracle(world, method)
+    if place is not None:
+        sweep(place)
     try:
         run(world, method, gamma, seed, now, on_step)
     except BaseException:

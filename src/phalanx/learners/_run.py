@@ -28,6 +28,19 @@ LEAST_BALL = 10.0
 OnStep = Callable[[State], None]
 
 
+def check_oracle(oracle: Oracle, method: Method) -> None:
+    """Refuse an oracle that does not offer what the method needs.
+
+    Raises:
+        InputError: exact gradients asked of costs.
+    """
+    if method.estimator == "exact" and not hasattr(oracle, "gradient"):
+        raise InputError(
+            'estimator "exact" needs an oracle that offers gradients, such as oracle="exact"; this one offers costs '
+            'alone. Use "two_point", "one_point", "coordinate" or "regression".'
+        )
+
+
 def run(
     oracle: Oracle, method: Method, gamma: float, seed: int, state: State, on_step: OnStep
 ) -> State:
@@ -44,11 +57,7 @@ def run(
     Raises:
         InputError: a method that asks the oracle for what it does not offer.
     """
-    if method.estimator == "exact" and not hasattr(oracle, "gradient"):
-        raise InputError(
-            'estimator "exact" needs an oracle that offers gradients, such as oracle="exact"; this one offers costs '
-            'alone. Use "two_point", "one_point", "coordinate" or "regression".'
-        )
+    check_oracle(oracle, method)
     with jax.enable_x64(True):
         key = _random.as_key(seed)
         while not state.done:
