@@ -24,7 +24,7 @@ AIM = 1e-2
 GROWTH = 4
 UPDATES = ("simultaneous", "alternating", "extragradient", "optimistic", "gauss_newton", "newton")
 # On the long horizon a few updates say it all.
-FEW = ("simultaneous", "extragradient", "gauss_newton", "newton")
+FEW = ("simultaneous", "gauss_newton")
 BASELINE = "one-point, r = 0.1 × simultaneous"
 
 
@@ -138,7 +138,7 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
             "seeds": list(seeds),
             "aim": AIM,
             "gamma": "the scenario's own",
-            "rollouts": "law oracle, float32, Σ_y = Σ_z = I",
+            "rollouts": "law oracle, Σ_y = Σ_z = I; two-by-two in float32, battery-fleet in float64",
         },
         notes=[
             "Two-point, coordinate and regression estimates compare rollouts on common random numbers: the simulator must take a seed.",
@@ -151,7 +151,8 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
 
 def contestants(updates: tuple[str, ...], world: str, quick: bool) -> list[Contestant]:
     """Who takes part; batches and iterations are those of the smaller budget."""
-    batch, long = 400, world != "two-by-two"
+    long = world != "two-by-two"
+    batch = 100 if long else 400
     usual = 25 if long or quick else 100
     # The noisier the estimate, the larger the batch: with less, the gains stand on the ball and
     # there is no trend to extrapolate.
@@ -204,7 +205,8 @@ def _race(
                 n_agents=n_agents,
                 key=seed,
                 antithetic=contestant.antithetic,
-                precision="float32",
+                # The long game's costs are so large that float32 loses what its controls cost.
+                precision="float32" if game.horizon <= 10 else "float64",
             )
             for seed in seeds
         ]

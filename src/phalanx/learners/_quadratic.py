@@ -156,6 +156,8 @@ class Curvature(NamedTuple):
 CONSISTENT = 0.05
 # Least curvature that is believed where the payoff is no quadratic, as a share of the largest.
 FLOOR = 0.1
+# Condition beyond which a curvature is rounding: a row too flat for the costs' precision.
+SINGULAR = 1e14
 
 
 class Fit(NamedTuple):
@@ -214,7 +216,7 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     gradient = gradient / np.repeat(plan.scale, m, axis=1)
     # Beside a saddle point's later gains the payoff is convex in the controls; where it is not, it
     # wants careful steps, whatever it is.
-    if off == np.inf or Curvature(S, controls).convex <= 0:
+    if off == np.inf or Curvature(S, controls).convex <= 0 or np.linalg.cond(S).max() > SINGULAR:
         gradient, error = slope(found, plan)
         return Fit(False, _own_only(S, controls), Sigma, gradient, error)
     error = _error(found, plan, gradient, Y, per_draw)
@@ -230,7 +232,7 @@ def _own_only(S: np.ndarray, controls: int) -> Curvature:
     for sign, block in ((1, slice(0, controls)), (-1, slice(controls, None))):
         for half in (0, 1):
             values, vectors = np.linalg.eigh(S[half, block, block])
-            values = np.maximum(np.abs(values), FLOOR * np.abs(values).max())
+            values = np.maximum(np.abs(values), max(FLOOR * np.abs(values).max(), 1e-300))
             out[half, block, block] = sign * (vectors * values) @ vectors.T
     return Curvature(out, controls)
 
