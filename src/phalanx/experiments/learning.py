@@ -93,7 +93,7 @@ def learning(
 def learning_summary(world: Scenario, learned: Learned) -> dict[str, Any]:
     """The result under the JSON's names; `notes` says why a number is null."""
     outcome = learned.outcome
-    usable = outcome.status not in ("diverged", "infeasible")
+    usable = learned.complete
     notes = [learned.note] if learned.note else []
     gains: dict[str, Any] = {name: getattr(learned, name) for name in ("K1", "K2", "L1", "L2")}
     if not usable:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from phalanx.learners import _estimators
 from phalanx.learners._base import Oracle
@@ -28,7 +29,8 @@ class Numbers(NamedTuple):
 
     Attributes:
         gamma, radius: γ and r. eta: η. decay: η_k = η / (1 + decay·k). ball: of the projection.
-        left, right: preconditioner, (2, p+q, p+q) and (2, m, m). tail: first iteration of the sums.
+        left, right: preconditioner, (2, p+q, p+q) and (2, m, m).
+        tail, middle: first iterations of the two halves of the sums.
     """
 
     gamma: Any
@@ -39,6 +41,7 @@ class Numbers(NamedTuple):
     left: Any
     right: Any
     tail: Any
+    middle: Any
 
 
 class Iterate(NamedTuple):
@@ -46,7 +49,8 @@ class Iterate(NamedTuple):
 
     Attributes:
         W: the iterate. field: the last F. first: ‖F‖ of the first iteration.
-        sum_W, sum_field: over the tail. outside: iterations of the tail that left the ball.
+        sum_W, sum_field: over the two halves of the tail, (2, …).
+        outside: iterations of the tail that left the ball.
     """
 
     W: Any
@@ -60,7 +64,8 @@ class Iterate(NamedTuple):
 def start(W: Any) -> Iterate:
     """Before the first iteration."""
     zero = W * 0.0
-    return Iterate(W, zero, zero.sum(), zero, zero, zero.sum())
+    both = np.stack([zero, zero])
+    return Iterate(W, zero, zero.sum(), both, both, zero.sum())
 
 
 def advance(
@@ -92,12 +97,35 @@ def _compiled(oracle, rule, gains, now, numbers, stage, key, first, last):
     return jax.lax.fori_loop(first, last, body, now)
 
 
+def field(
+    oracle: Oracle,
+    rule: Rule,
+    gains: JointGains,
+    W: Any,
+    numbers: Numbers,
+    stage: Any,
+    key: jax.Array,
+) -> jax.Array:
+    """The preconditioned field at W, both players', as a step would use it."""
+    how = _compiled_field if oracle.traceable else _one_field
+    return how(oracle, rule, gains, W, numbers, stage, key)
+
+
+def _one_field(oracle, rule, gains, W, numbers, stage, key):
+    shared = None if stage is None else oracle.prepare(gains, stage)
+    found = _field(oracle, shared, rule, gains, W, numbers, stage, key, (0, 1))
+    return _precondition(found, numbers)
+
+
+_compiled_field = eqx.filter_jit(_one_field)
+
+
 def _iterate(oracle, shared, rule, gains, now, numbers, stage, key, k) -> Iterate:
     p = gains.theta1.shape[-2]
     W, key = now.W, jax.random.fold_in(key, k)
     eta = numbers.eta / (1 + numbers.decay * k)
 
-    def field(W: Any, salt: int = 0, players: tuple[int, ...] = (0, 1)) -> Any:
+    def at(W: Any, salt: int = 0, players: tuple[int, ...] = (0, 1)) -> Any:
         own = jax.random.fold_in(key, salt)
         return _field(oracle, shared, rule, gains, W, numbers, stage, own, players)
 
@@ -107,26 +135,28 @@ def _iterate(oracle, shared, rule, gains, now, numbers, stage, key, k) -> Iterat
         two, left2 = project(moved[:, p:], numbers.ball)
         return jnp.concatenate([one, two], axis=1), left1 | left2
 
-    F = field(W, players=(0,) if rule.update == "alternating" else (0, 1))
+    F = at(W, players=(0,) if rule.update == "alternating" else (0, 1))
     if rule.update == "alternating":
-        half, _ = step(W, F)
-        F = F + field(half, 1, players=(1,))
+        moved, _ = step(W, F)
+        F = F + at(moved, 1, players=(1,))
         new, outside = step(W, F)
     elif rule.update == "extragradient":
-        half, _ = step(W, F)
-        F = field(half, 1)
+        moved, _ = step(W, F)
+        F = at(moved, 1)
         new, outside = step(W, F)
     elif rule.update == "optimistic":
         new, outside = step(W, jnp.where(k == 0, F, 2 * F - now.field))
     else:
         new, outside = step(W, F)
     in_tail = jnp.where(k >= numbers.tail, 1.0, 0.0)
+    second = jnp.where(k >= numbers.middle, 1.0, 0.0)
+    half = in_tail * jnp.stack([1 - second, second]).reshape(2, 1, 1, 1)
     return Iterate(
         W=new,
         field=F,
         first=jnp.where(k == 0, jnp.sqrt(jnp.sum(F**2)), now.first),
-        sum_W=now.sum_W + in_tail * W,
-        sum_field=now.sum_field + in_tail * F,
+        sum_W=now.sum_W + half * W,
+        sum_field=now.sum_field + half * F,
         outside=now.outside + in_tail * outside,
     )
 

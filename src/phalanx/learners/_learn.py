@@ -80,6 +80,7 @@ class Learned:
         strong_convexity, lipschitz: (T,) μ and L of Theorem 4, from costs; NaN where not measured.
         iterates: what was recorded on the way.
         nash: the saddle point that gaps are measured from; None without a model.
+        complete: whether all stages were learned; where not, the gains of earlier stages are 0.
         note: a sentence on how the run was resumed, or "".
     """
 
@@ -102,6 +103,7 @@ class Learned:
     lipschitz: np.ndarray
     iterates: Iterates
     nash: SaddlePoint | None
+    complete: bool = True
     note: str = ""
 
     @property
@@ -397,7 +399,7 @@ def _learned(
 ) -> Learned:
     gains = JointGains(state.theta1, state.theta2)
     outcome = verdict(method, state)
-    usable = outcome.status not in ("diverged", "infeasible")
+    usable = state.status == "done" and outcome.status not in ("diverged", "infeasible")
     by_stage = gap = level = None
     if nash is not None and usable:
         by_stage = distance(gains, _gains(nash))
@@ -405,7 +407,7 @@ def _learned(
     if game is not None and usable:
         level = math.sqrt(induced_gain(game, gains.K1, gains.L1, n_agents).gain)
     estimated = None
-    if usable and not method.all_stages and not np.isnan(state.estimate).any():
+    if usable and not (np.isnan(state.estimate).any() or np.isnan(state.mu).any()):
         estimated = float(np.sqrt(np.sum(state.estimate**2)))
     return Learned(
         K1=gains.K1,
@@ -429,5 +431,6 @@ def _learned(
             state.record_stage, state.record_iteration, state.record_rollouts, state.record_W
         ),
         nash=nash,
+        complete=usable,
         note=note,
     )

@@ -140,7 +140,7 @@ class Method:
 PRESETS = {
     "rgda": Method("one_point", "simultaneous", iterations=200, batch=2000),
     "e-rgda": Method("exact", "simultaneous", iterations=300, tolerance=1e-6),
-    "e-ddpg": Method("exact", "simultaneous", "all_stages", iterations=20_000, tolerance=1e-6),
+    "e-ddpg": Method("exact", "simultaneous", "all_stages", iterations=20_000, tolerance=1e-5),
     "fast": Method("regression", "newton", iterations=2, batch=2000),
 }
 

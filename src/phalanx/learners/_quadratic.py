@@ -191,6 +191,10 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     for half in (0, 1):
         scale = plan.scale[:, half]
         c = alone[:, half]  # scale_i² S_ii Ŷ_jj: of rank one
+        if not c.any():  # these gains do nothing: one agent has no deviations
+            signs = np.where(np.arange(rows) < controls, 1.0, -1.0)
+            S[half], Y[half] = np.diag(signs), Sigma[half]
+            continue
         y = np.linalg.svd(c)[2][0]
         y = y * np.sign(y.sum())
         s = c @ y
@@ -280,7 +284,7 @@ def newton(G: np.ndarray, bend: Curvature, Sigma: np.ndarray) -> np.ndarray:
     """What to add to W to reach the saddle point of the quadratic: −½ S⁻¹ G Σ⁻¹, half by half."""
     m = G.shape[1] // 2
     steps = [
-        -0.5 * np.linalg.solve(S, g) @ np.linalg.pinv(sigma)
+        -0.5 * np.linalg.pinv(S) @ g @ np.linalg.pinv(sigma)
         for S, g, sigma in zip(bend.S, (G[:, :m], G[:, m:]), Sigma, strict=True)
     ]
     return np.hstack(steps)

@@ -22,8 +22,11 @@ from phalanx.learners._method import Method
 from phalanx.learners._state import State
 
 RECORDS = 50  # iterates recorded per stage
+PROBE_SALT, NOISE_SALT, VERIFY_SALT = 2**30, 2**30 + 2, 2**30 + 3
 HUGE = 1e100  # gains beyond this have diverged, before a square overflows
-LEAST_BALL = 10.0
+LEAST_BALL, BALL = 5.0, 3.0  # radius of an automatic ball: at least, and times what costs suggest
+SMALLEST = 1e-12  # step size below which nothing would move
+NOISE = 0.3  # share of the gains that an automatic step lets sampling noise shake them by
 
 OnStep = Callable[[State], None]
 
@@ -76,7 +79,7 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     """Some iterations of the present stage; its beginning and end where they fall."""
     t = None if method.all_stages else state.stage
     here = 0 if t is None else t
-    if state.iteration == 0:
+    if state.iteration == 0 and not (method.all_stages and state.eta[0] > 0):
         _begin(oracle, method, gamma, key, state)
         if state.done:
             return
@@ -84,17 +87,7 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     rows = sizes.control + sizes.disturbance
     Sigma = _start_covariances(oracle)
     left, right = _steps.preconditioner(method.update, _bend(state, here, sizes), Sigma, rows)
-    number = functools.partial(jnp.asarray, dtype=jnp.float64)
-    numbers = _descent.Numbers(
-        gamma=number(gamma),
-        radius=number(method.radius),
-        eta=number(state.eta[here]),
-        decay=number(state.decay[here]),
-        ball=number(state.ball[here]),
-        left=number(left),
-        right=number(right),
-        tail=jnp.asarray(method.iterations // 2),
-    )
+    numbers = _numbers(method, gamma, state, here, left, right)
     rule = _descent.Rule(method.estimator, method.update, method.batch)
     every = max(1, method.iterations // RECORDS)
     last = min(method.iterations, state.iteration + every)
@@ -118,11 +111,41 @@ def _descent_chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state
     state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, (n1, n2))
     state.iteration = last
     if not max(np.abs(state.W).max(), np.abs(state.field).max()) < HUGE:
+        if method.all_stages and method.step_size == "auto" and state.eta[0] > SMALLEST:
+            _again(state)  # costs of a few directions did not show how steep it gets
+            return
         state.status, state.note = "diverged", here
         return
     state.record(-1 if t is None else t)
     if state.iteration == method.iterations or _settled(method, state, here, sizes, Sigma):
-        _finish(method, state, sizes, Sigma)
+        _finish(oracle, method, gamma, key, state)
+
+
+def _again(state: State) -> None:
+    """Start all stages anew, with a smaller step."""
+    state.eta[:] /= 4
+    state.iteration = 0
+    for name, value in _descent.start(np.zeros_like(state.W))._asdict().items():
+        setattr(state, name, np.asarray(value))
+
+
+def _numbers(
+    method: Method, gamma: float, state: State, here: int, left: Any, right: Any
+) -> _descent.Numbers:
+    """The inner loop's settings at a stage, as arrays."""
+    number = functools.partial(jnp.asarray, dtype=jnp.float64)
+    tail = method.iterations // 2
+    return _descent.Numbers(
+        gamma=number(gamma),
+        radius=number(method.radius),
+        eta=number(state.eta[here]),
+        decay=number(state.decay[here]),
+        ball=number(state.ball[here]),
+        left=number(left),
+        right=number(right),
+        tail=jnp.asarray(tail),
+        middle=jnp.asarray(tail + (method.iterations - tail) // 2),
+    )
 
 
 def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
@@ -147,10 +170,15 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
         found = _probe(oracle, method, gamma, key, state)
         if found is None:
             return
-        bend, target = found
+        fitted, target = found
+        bend = fitted.bend
         state.S[t] = bend.S
-        state.ball[t] = max(LEAST_BALL, 10 * np.linalg.norm(target))
-        _, state.mu[t], state.lipschitz[t] = _steps.theory(bend, Sigma)
+        state.ball[t] = max(LEAST_BALL, BALL * float(np.linalg.norm(target)))
+        if fitted.quadratic:  # otherwise there is no μ, and no L
+            _, state.mu[t], state.lipschitz[t] = _steps.theory(bend, Sigma)
+            if state.mu[t] <= 0:
+                state.status, state.note = "infeasible", t
+                return
         left, right = _steps.preconditioner(method.update, bend, Sigma, bend.S.shape[-1])
         eigenvalues = _steps.spectrum(bend, Sigma, left, right)
         if method.step_size == "theory":
@@ -160,8 +188,10 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
         falls = method.decay
         if falls is None:
             falls = method.step_size == "auto" and method.estimator != "exact"
-        # The classical 1/(μk) tail of stochastic approximation.
         slowest = max(float(np.real(eigenvalues).min()), 0.0)
+        if method.step_size == "auto" and method.estimator != "exact":
+            _heed_noise(oracle, method, gamma, key, state, left, right, slowest, target)
+        # The classical 1/(μk) tail of stochastic approximation.
         state.decay[t] = state.eta[t] * slowest / 2 if falls else 0.0
     if not isinstance(method.step_size, str):
         state.eta[t] = method.step_size
@@ -171,14 +201,56 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
     state.record(t)
 
 
+def _heed_noise(
+    oracle: Oracle,
+    method: Method,
+    gamma: float,
+    key: Any,
+    state: State,
+    left: Any,
+    right: Any,
+    slowest: float,
+    target: np.ndarray,
+) -> None:
+    """Shorten an automatic step until sampling noise, as two estimates show it, shakes the gains little.
+
+    Steps η with noise σ² a step settle at a mean square distance of about ησ²/2λ.
+    """
+    sizes, t = oracle.sizes, state.stage
+    rule = _descent.Rule(method.estimator, method.update, method.batch)
+    state.decay[t] = 0.0
+    numbers = _numbers(method, gamma, state, t, left, right)
+    gains = JointGains(jnp.asarray(state.theta1), jnp.asarray(state.theta2))
+    own = jax.random.fold_in(jax.random.fold_in(key, t), NOISE_SALT)
+    both = [
+        np.asarray(
+            _descent.field(
+                oracle,
+                rule,
+                gains,
+                jnp.asarray(state.W),
+                numbers,
+                jnp.asarray(t),
+                jax.random.fold_in(own, i),
+            )
+        )
+        for i in (0, 1)
+    ]
+    state.rollouts += 2 * _descent.rollouts_per_iteration(rule._replace(update=""), sizes.players)
+    variance = float(np.sum((both[0] - both[1]) ** 2)) / 2
+    allowed = 2 * slowest * (NOISE * max(float(np.linalg.norm(target)), 1e-3)) ** 2
+    if variance > 0 and slowest > 0:
+        state.eta[t] = min(state.eta[t], allowed / variance)
+
+
 def _probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> tuple | None:
     """The stage's curvature, and where its saddle point seems to be; None where costs are no numbers."""
-    found = _fit(oracle, gamma, key, state, method.probe, method.radius, salt=2**30)
+    found = _fit(oracle, gamma, key, state, method.probe, method.radius, salt=PROBE_SALT)
     if found is None:
         state.status, state.note = "diverged", state.stage
         return None
     target = state.W[0] + _quadratic.newton(found.gradient, found.bend, found.spread)
-    return found.bend, target
+    return found, target
 
 
 def _fit(
@@ -289,37 +361,82 @@ def _gradient_of(field: np.ndarray, sizes: Any) -> np.ndarray:
     return G
 
 
-def _finish(method: Method, state: State, sizes: Any, Sigma: np.ndarray) -> None:
-    """Keep the stage's gains, judge them, and go to the stage before."""
+def _finish(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
+    """Keep the gains, judge them, and go to the stage before."""
+    sizes, Sigma = oracle.sizes, _start_covariances(oracle)
     p, t = sizes.control, state.stage
-    count = max(state.iteration - method.iterations // 2, 1)
-    W = state.sum_W / count if method.average and state.sum_W.any() else state.W
+    tail = method.iterations // 2
+    counts = np.array([(method.iterations - tail) // 2, 0.0])
+    counts[1] = max(method.iterations - tail - counts[0], 1)
+    count = max(state.iteration - tail, 1)
+    averaged = state.sum_W.sum(axis=0) / count
+    W = averaged if method.average and state.sum_W.any() else state.W
     if method.all_stages:
         state.theta1, state.theta2 = W[:, :p].copy(), W[:, p:].copy()
         state.projected[:] = float(state.outside) / count
-        size = np.linalg.norm(state.sum_field / count) if state.sum_field.any() else 0.0
-        if method.estimator == "exact":
-            size = np.linalg.norm(state.field)
-        state.estimate[:] = size / max(float(state.first), 1e-300)
+        _verify(oracle, method, gamma, key, state)
         state.stage = -1
     else:
         state.theta1[t], state.theta2[t] = W[0, :p], W[0, p:]
         state.projected[t] = float(state.outside) / count
         bend = _bend(state, t, sizes)
-        if bend is not None:
-            # The field is linear: its average belongs to the average iterate, and both together
-            # say where the saddle point is.
-            exact = method.estimator == "exact" or not state.sum_field.any()
-            centre, field = (
-                (state.W, state.field) if exact else (state.sum_W / count, state.sum_field / count)
-            )
-            step = _quadratic.newton(_gradient_of(field[0], sizes), bend, Sigma)
-            state.estimate[t] = np.linalg.norm(W[0] - centre[0] - step)
+        if bend is not None and not np.isnan(state.mu[t]):
+            if method.estimator == "exact" or not state.sum_field.any():
+                step = _quadratic.newton(_gradient_of(state.field[0], sizes), bend, Sigma)
+                state.estimate[t] = np.linalg.norm(W[0] - state.W[0] - step)
+            else:
+                state.estimate[t] = _from_halves(state, W, counts, bend, sizes, Sigma)
         state.stage -= 1
+        if state.projected[t] >= 1 and state.stage >= 0:
+            # Earlier stages would be learned against gains that are wrong.
+            state.status, state.note = "projected", t
+            return
     state.iteration = 0
     state.W = np.zeros_like(state.W)
     if state.stage < 0:
         state.status = "done"
+
+
+def _from_halves(
+    state: State,
+    W: np.ndarray,
+    counts: np.ndarray,
+    bend: _quadratic.Curvature,
+    sizes: Any,
+    Sigma: np.ndarray,
+) -> float:
+    """Distance of W from the saddle point, with what is not known of it.
+
+    The field is linear: its average over some iterations belongs to their average iterate, and both
+    together point at the saddle point. Two halves point twice; how far apart says how well.
+    """
+    points = [
+        sums / n + _quadratic.newton(_gradient_of(field / n, sizes), bend, Sigma)
+        for sums, field, n in zip(state.sum_W[:, 0], state.sum_field[:, 0], counts, strict=True)
+        if n > 0
+    ]
+    middle = np.mean(points, axis=0)
+    apart = np.linalg.norm(points[0] - points[-1]) / 2
+    return float(np.hypot(np.linalg.norm(W[0] - middle), apart))
+
+
+def _verify(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> None:
+    """All stages were learned at once: is each, with the later ones as they are, at its saddle point?
+
+    A gradient that vanishes does not say so: runs may never show what some gains do.
+    """
+    for t in reversed(range(oracle.sizes.horizon)):
+        state.stage = t
+        state.W = np.concatenate([state.theta1[t], state.theta2[t]])[None]
+        found = _fit(oracle, gamma, key, state, method.probe, method.radius, VERIFY_SALT)
+        if found is None:
+            continue
+        step = _quadratic.newton(found.gradient, found.bend, found.spread)
+        variance = _quadratic.newton_variance(found.error, found.bend, found.spread)
+        state.S[t], state.estimate[t] = found.bend.S, np.hypot(np.linalg.norm(step), variance**0.5)
+        if found.quadratic:
+            Sigma = _start_covariances(oracle)
+            _, state.mu[t], state.lipschitz[t] = _steps.theory(found.bend, Sigma)
 
 
 # --- regression ----------------------------------------------------------------------------------
@@ -343,6 +460,9 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         bend, spread, G, error = found[1:]
         state.S[t] = bend.S
         state.first = np.asarray(float(found.quadratic))
+        state.mu[t] = np.nan
+        if found.quadratic:
+            state.mu[t] = _steps.theory(bend, Sigma)[1]
     else:
         bend, spread = _quadratic.Curvature(state.S[t], sizes.control), Sigma
         found, plan = _measure(
@@ -352,18 +472,18 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
     if not np.isfinite(G).all():
         state.status, state.note = "diverged", t
         return
-    state.mu[t] = 2 * min(bend.convex, bend.concave) * np.linalg.eigvalsh(Sigma).min()
     if state.mu[t] <= 0:
         state.status, state.note = "infeasible", t
         return
     target = state.W[0] + _quadratic.newton(G, bend, spread)
     variance = max(_quadratic.newton_variance(error, bend, Sigma), 1e-30)
     if state.first:  # each round points at the same saddle point with an error of its own
-        state.sum_W = state.sum_W + target / variance
+        state.sum_W = state.sum_W + target / variance  # both halves alike: here they are one
         state.weight = state.weight + 1 / variance
     else:  # each round starts from where the last one led
-        state.sum_W, state.weight = target[None] / variance, np.asarray(1 / variance)
-    W = state.sum_W[0] / state.weight
+        state.sum_W = np.zeros_like(state.sum_W) + target / variance
+        state.weight = np.asarray(1 / variance)
+    W = state.sum_W[0, 0] / state.weight
     state.estimate[t] = np.sqrt(1 / state.weight)
     state.projected[t] = 0.0
     for player in (slice(0, sizes.control), slice(sizes.control, None)):
@@ -378,6 +498,8 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         state.stage, state.iteration, state.W = t - 1, 0, np.zeros_like(state.W)
         if state.stage < 0:
             state.status = "done"
+        elif state.projected[t] >= 1:
+            state.status, state.note = "projected", t
 
 
 # --- the verdict -----------------------------------------------------------------------------------
@@ -401,38 +523,36 @@ def verdict(method: Method, state: State) -> Outcome:
             f"At stage {t} the costs show no saddle point: what the disturbance gains there is not concave in its gains.",
             "Raise --gamma; or, if it is near the level, take a larger --batch.",
         )
-    worst = int(np.nanargmax(state.projected)) if np.isfinite(state.projected).any() else 0
-    if np.nan_to_num(state.projected).max() >= 1:
-        where = "" if method.all_stages else f" at stage {worst}"
+    on_ball = np.nan_to_num(state.projected)
+    if on_ball.max() >= 1:
+        t = int(on_ball.argmax()) if state.note < 0 else state.note
+        where = "" if method.all_stages else f" at stage {t}"
+        stopped = "; learning stopped there" if state.status == "projected" else ""
         return Outcome(
             "projection_active",
-            f"The projection was active{where} in every iteration of the last half: the gains stand on the ball of radius "
-            f"{state.ball[worst]:.4g}.",
-            "Give a larger --ball or a smaller --step-size; if that does not help, raise --gamma.",
+            f"The projection was active{where} in every iteration of the last half{stopped}: the gains stand on the ball of radius "
+            f"{state.ball[t]:.4g}.",
+            "Give a larger --ball, a larger --batch or a smaller --step-size; if that does not help, raise --gamma.",
         )
-    if method.all_stages:
-        spent = f"The budget of {method.iterations} iterations is spent"
-        if method.estimator != "exact":
-            return Outcome(
-                "budget_spent",
-                f"{spent}; with all stages at once, sampled costs do not say how far the gains are from the saddle point.",
-                'Learn stage by stage (schedule="receding") to have the distance estimated.',
-            )
-        left = float(np.nan_to_num(state.estimate, nan=np.inf).max())
-        if left <= method.tolerance:
-            return Outcome(
-                "solved", f"Converged: the gradient fell to {left:.2g} of its first size."
-            )
+    spent = f"The budget of {method.iterations} iterations{'' if method.all_stages else ' of each stage'} is spent"
+    if np.isnan(state.estimate).any() and np.isnan(state.S).any():
         return Outcome(
             "budget_spent",
-            f"{spent}, and the gradient is still {left:.2g} of its first size.",
-            "Give more --iterations; or learn stage by stage, which does not wait for later stages.",
-        )
-    if np.isnan(state.estimate).any():
-        return Outcome(
-            "budget_spent",
-            f"All {method.iterations} iterations of each stage are done; with step size and ball both given nothing says how far the gains are from the saddle point.",
+            f"{spent}; with step size and ball both given nothing says how far the gains are from the saddle point.",
             'Leave --step-size at "auto" to have the distance estimated.',
+        )
+    if np.isnan(state.mu).any():
+        return Outcome(
+            "budget_spent",
+            f"{spent}; the costs are no quadratic in the gains of stage {int(np.flatnonzero(np.isnan(state.mu))[-1])}, or do not repeat with the "
+            "seed, so they do not say how far the gains are from a saddle point.",
+            "Compare the gains with others on fresh rollouts.",
+        )
+    if state.mu.min() <= 0:
+        return Outcome(
+            "budget_spent",
+            f"{spent}, and where it ended stage {int(np.flatnonzero(state.mu <= 0)[-1])} has no saddle point under the later gains.",
+            "Give more --iterations; or learn stage by stage, which does not start a stage before the later ones are right.",
         )
     total = float(np.sqrt(np.sum(state.estimate**2)))
     norm = float(np.sqrt(np.sum(state.theta1**2) + np.sum(state.theta2**2)))

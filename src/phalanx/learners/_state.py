@@ -18,7 +18,7 @@ from phalanx._files import write_atomically
 from phalanx._outcome import InputError
 from phalanx.learners._gains import Sizes
 
-MAGIC = "phalanx-learner-1"
+MAGIC = "phalanx-learner-2"
 
 
 @dataclass(eq=False)
@@ -87,8 +87,8 @@ class State:
             W=np.zeros(shape),
             field=np.zeros(shape),
             first=zero,
-            sum_W=np.zeros(shape),
-            sum_field=np.zeros(shape),
+            sum_W=np.zeros((2, *shape)),
+            sum_field=np.zeros((2, *shape)),
             outside=zero,
             eta=nan.copy(),
             decay=nan.copy(),
