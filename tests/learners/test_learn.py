@@ -78,7 +78,7 @@ def test_e_ddpg_reaches_nash_where_it_converges(short):
     learned = px.learn(short, GAMMA, "e-ddpg")
     assert learned.outcome.status == "solved"
     assert distance_by_stage(short, learned).max() < 1e-4
-    assert learned.estimated_gap is None
+    assert learned.estimated_gap == pytest.approx(learned.nash_gap, rel=0.5)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_ball_that_nash_does_not_fit_in_is_named(short):
     assert "larger --ball" in learned.outcome.mend
     for player in all_gains(learned):
         assert np.linalg.norm(player, axis=(1, 2)).max() <= 0.05 * (1 + 1e-12)
-    assert learned.projected.max() == 1
+    assert np.nanmax(learned.projected) == 1
 
 
 def test_steps_that_are_far_too_long_diverge_and_say_where(short):

@@ -222,6 +222,9 @@ def _result(label: str, rollouts: list[int], gaps: list[float]) -> Result:
     if len(gaps) == 1:
         once = ((rollouts[0], rollouts[0]), (gaps[0], gaps[0]))
         return Result(label, once[0], once[1], float("nan"), rollouts[0], True)
+    if not np.all(np.isfinite(gaps)):  # some runs ended without gains: this budget teaches nothing
+        ends = (rollouts[0], rollouts[1])
+        return Result(label, ends, (gaps[0], gaps[1]), float("nan"), float("inf"), False)
     steepness = np.log(gaps[1] / gaps[0]) / np.log(rollouts[1] / rollouts[0])
     if gaps[0] <= AIM:
         needed, measured = float(rollouts[0]), True

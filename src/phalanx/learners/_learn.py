@@ -306,9 +306,11 @@ def _fingerprint(game: RobustGame) -> str:
 
 
 def _traits(oracle: Oracle) -> dict[str, str]:
-    """What tells oracles of one kind apart."""
+    """What tells populations apart; of another oracle nothing is asked but costs."""
+    if not isinstance(oracle, PopulationOracle):
+        return {}
     names = ("n_agents", "antithetic", "dtype", "tails", "one")
-    return {name: str(getattr(oracle, name)) for name in names if hasattr(oracle, name)}
+    return {name: str(getattr(oracle, name)) for name in names}
 
 
 def _given(oracle: Any, name: str | None) -> tuple[str, Oracle]:

@@ -179,6 +179,12 @@ class Fit(NamedTuple):
 
 def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     """S, Ŷ and the gradient from a full measurement."""
+    # A row that does nothing at all divides by 0 on the way; it is looked for at the end.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _fit(found, plan, controls, Sigma)
+
+
+def _fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     rows, m = plan.scale.shape[0], Sigma.shape[-1]
     n, mean = rows * 2 * m, np.asarray(found.mean)
     gradient, even = mean[:n].reshape(rows, 2 * m), mean[n:]
@@ -220,6 +226,8 @@ def fit(found: Moments, plan: Design, controls: int, Sigma: np.ndarray) -> Fit:
     gradient = gradient / np.repeat(plan.scale, m, axis=1)
     # Beside a saddle point's later gains the payoff is convex in the controls; where it is not, it
     # wants careful steps, whatever it is.
+    if not (np.isfinite(S).all() and np.isfinite(Y).all()):
+        S, off = np.nan_to_num(S, nan=0.0, posinf=0.0, neginf=0.0), np.inf
     if off == np.inf or Curvature(S, controls).convex <= 0 or np.linalg.cond(S).max() > SINGULAR:
         gradient, error = slope(found, plan)
         return Fit(False, _own_only(S, controls), Sigma, gradient, error)

@@ -387,8 +387,9 @@ def _finish(oracle: Oracle, method: Method, gamma: float, key: Any, state: State
             else:
                 state.estimate[t] = _from_halves(state, W, counts, bend, sizes, Sigma)
         state.stage -= 1
-        if state.projected[t] >= 1 and state.stage >= 0:
-            # Earlier stages would be learned against gains that are wrong.
+        if state.projected[t] >= 1 and state.stage >= 0 and method.ball is None:
+            # Earlier stages would be learned against gains that are wrong. A ball that was given
+            # is kept to, as P1's algorithm does.
             state.status, state.note = "projected", t
             return
     state.iteration = 0
@@ -498,8 +499,6 @@ def _regression_round(oracle: Oracle, method: Method, gamma: float, key: Any, st
         state.stage, state.iteration, state.W = t - 1, 0, np.zeros_like(state.W)
         if state.stage < 0:
             state.status = "done"
-        elif state.projected[t] >= 1:
-            state.status, state.note = "projected", t
 
 
 # --- the verdict -----------------------------------------------------------------------------------
@@ -517,17 +516,17 @@ def verdict(method: Method, state: State) -> Outcome:
             f"Learning diverged {where}{step}: gains or costs grew beyond any number.",
             "Give a smaller --step-size or a smaller --ball, or raise --gamma.",
         )
-    if state.status == "infeasible":
+    on_ball = np.nan_to_num(state.projected)
+    if state.status == "infeasible" and on_ball.max() < 1:  # else the ball is what made it so
         return Outcome(
             "infeasible",
             f"At stage {t} the costs show no saddle point: what the disturbance gains there is not concave in its gains.",
             "Raise --gamma; or, if it is near the level, take a larger --batch.",
         )
-    on_ball = np.nan_to_num(state.projected)
     if on_ball.max() >= 1:
-        t = int(on_ball.argmax()) if state.note < 0 else state.note
+        t = int(np.flatnonzero(on_ball >= 1)[-1])  # the first that was learned
         where = "" if method.all_stages else f" at stage {t}"
-        stopped = "; learning stopped there" if state.status == "projected" else ""
+        stopped = "" if state.status == "done" else f"; learning stopped at stage {state.note}"
         return Outcome(
             "projection_active",
             f"The projection was active{where} in every iteration of the last half{stopped}: the gains stand on the ball of radius "
