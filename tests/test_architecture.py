@@ -13,7 +13,7 @@ FLOORS = [
     {"_files", "_linalg", "_random"},
     {"_record", "systems"},
     {"costs", "policies", "disturbances"},
-    {"simulation"},
+    {"simulation", "online"},
     {"equilibria"},
     {"evaluation"},
     {"learners"},

@@ -25,9 +25,11 @@ _HOME = {
         "Step",
         "Replay",
         "LinearAdversary",
+        "BoundedAdversary",
         "Sum",
     ),
     "phalanx.policies": ("MeanFieldFeedback", "LinearFeedback"),
+    "phalanx.online": ("DisturbanceAction", "GradientPerturbation", "team"),
     "phalanx.simulation": ("simulate", "Trajectory", "LinearTrajectory"),
     "phalanx.equilibria": (
         "RobustGame",
@@ -98,6 +100,9 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.costs import (
         Tracking as Tracking,
+    )
+    from phalanx.disturbances import (
+        BoundedAdversary as BoundedAdversary,
     )
     from phalanx.disturbances import (
         Gaussian as Gaussian,
@@ -185,6 +190,15 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.learners import (
         learn as learn,
+    )
+    from phalanx.online import (
+        DisturbanceAction as DisturbanceAction,
+    )
+    from phalanx.online import (
+        GradientPerturbation as GradientPerturbation,
+    )
+    from phalanx.online import (
+        team as team,
     )
     from phalanx.policies import (
         LinearFeedback as LinearFeedback,

@@ -1,6 +1,6 @@
 """Policies: how an agent acts on what it sees."""
 
-from phalanx.policies._base import Feedback, LinearView, MeanFieldView, Policy
+from phalanx.policies._base import Feedback, LinearView, MeanFieldView, Policy, RoundFeedback
 from phalanx.policies._feedback import LinearFeedback, MeanFieldFeedback
 
 __all__ = [
@@ -10,4 +10,5 @@ __all__ = [
     "MeanFieldFeedback",
     "MeanFieldView",
     "Policy",
+    "RoundFeedback",
 ]

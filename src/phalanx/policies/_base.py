@@ -55,6 +55,25 @@ class Feedback(eqx.Module):
     after: Any
 
 
+class RoundFeedback(eqx.Module):
+    """What an agent of a linear system sees after the round (P2, Section 2).
+
+    Attributes:
+        before: the view it acted on.
+        u: (p,) the control it played.
+        after: the view after the system moved.
+        cost: the agent's own stage cost c(t, x, u); None where no costs are simulated.
+        aggregate: (n,) Σ_{j≠i} B_j u^j, what the others did to the state; None in the independent
+            setting, where an agent is not told.
+    """
+
+    before: LinearView
+    u: Float[jax.Array, " p"]
+    after: LinearView
+    cost: Any = None
+    aggregate: Float[jax.Array, " n"] | None = None
+
+
 class Policy(eqx.Module):
     """A controller of one agent; subclass it, or use anything with these three methods."""
 
@@ -67,5 +86,5 @@ class Policy(eqx.Module):
         """The control (p,), from the policy's state and the view, and from nothing else."""
 
     @abc.abstractmethod
-    def observe(self, state: Any, feedback: Feedback) -> Any:
-        """The state after the round, having seen what came of it."""
+    def observe(self, state: Any, feedback: Any) -> Any:
+        """The state after the round, having seen what came of it: a `Feedback` or `RoundFeedback`."""

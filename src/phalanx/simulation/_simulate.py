@@ -14,18 +14,18 @@ import numpy as np
 
 from phalanx import _random
 from phalanx._outcome import InputError, NoSolutionError, Outcome
-from phalanx._types import MatrixLike, array
+from phalanx._types import MatrixLike
 from phalanx.disturbances import Disturbance, Replay
 from phalanx.policies import Policy
-from phalanx.simulation._linear import run as run_linear
-from phalanx.simulation._linear_trajectory import LinearTrajectory
+from phalanx.simulation._online import simulate_linear
 from phalanx.simulation._population import Inputs, Static
 from phalanx.simulation._population import run as run_population
-from phalanx.simulation._population_inputs import prepare, stages
+from phalanx.simulation._population_inputs import prepare
 from phalanx.simulation._trajectory import Trajectory
 from phalanx.systems import LinearSystem, MeanFieldNoise, MeanFieldSystem
 
-Record = Literal["totals", "means", "states"]
+Record = Literal["totals", "means", "states", "parameters"]
+Information = Literal["independent", "aggregated"]
 Precision = Literal["float64", "float32"]
 # Agents of independent runs that are simulated at once.
 SIDE_BY_SIDE = 65_536
@@ -46,7 +46,9 @@ def simulate(
     record: Record = "means",
     limits: tuple[MatrixLike, MatrixLike] | None = None,
     first_round: int = 0,
+    information: Information = "independent",
     precision: Precision = "float64",
+    throw: bool = True,
 ) -> Any:
     """Run agents and world for `rounds` rounds, in one compiled scan.
 
@@ -63,10 +65,16 @@ def simulate(
         runs: repeat a population's run this many times with independent draws; every figure of the
             trajectory then has a leading axis of this length.
         record: "totals" (sums only: memory does not grow with T), "means" (paths of means, spreads
-            and extremes), "states" (every agent's states, controls and disturbances).
+            and extremes), "states" (every agent's states, controls and disturbances). A linear system's
+            paths are always kept; "parameters" keeps what its learners learned, round by round, too.
         limits: (low, high), each (m,): count how often a state entry is outside.
         first_round: number of the first round, for policies and replays that go on from before.
+        information: of a linear system: what its agents are told after a round beside the state and
+            their own cost: nothing ("independent", P2's setting 2.1), or what the others together
+            did to the state ("aggregated", 2.2).
         precision: "float64", or "float32" at about twice the speed. JAX's global setting is left alone.
+        throw: raise when a linear system's states grow beyond any number; otherwise the trajectory ends
+            there and its `outcome` says so.
 
     Returns:
         `Trajectory` for a population, `LinearTrajectory` for a linear system.
@@ -93,8 +101,11 @@ def simulate(
         >>> run.x_bar.shape
         (11, 2)
     """
-    if record not in ("totals", "means", "states"):
-        raise InputError(f'record must be "totals", "means" or "states", but it is {record!r}.')
+    kept = ("totals", "means", "states", "parameters")
+    if record not in kept or (record == "parameters" and not isinstance(system, LinearSystem)):
+        raise InputError(
+            f'record must be "totals", "means" or "states" ("parameters" for a linear system), but it is {record!r}.'
+        )
     if precision not in ("float64", "float32"):
         raise InputError(f'precision must be "float64" or "float32", but it is {precision!r}.')
     T = _rounds(system, rounds, first_round)
@@ -113,15 +124,27 @@ def simulate(
         )
     with jax.enable_x64(precision == "float64"):
         dtype = jnp.dtype(precision)
-        policies, disturbance = _cast(policies, dtype), _cast(disturbance, dtype)
+        disturbance = _cast(disturbance, dtype)
         key = _random.as_key(key)
         if isinstance(system, LinearSystem):
-            costs = _cast(costs, dtype)
-            return _run_linear(system, policies, disturbance, costs, T, key, x0, first_round, dtype)
+            return simulate_linear(
+                system,
+                policies,
+                disturbance,
+                costs,
+                T,
+                key,
+                x0=x0,
+                first_round=first_round,
+                information=information,
+                keep_parameters=record == "parameters",
+                dtype=dtype,
+                throw=throw,
+            )
         prepared = prepare(
             system, costs, T, n_agents, noise, x0, record, limits, first_round, dtype
         )
-        return _run_population(prepared, policies, disturbance, key, runs)
+        return _run_population(prepared, _cast(policies, dtype), disturbance, key, runs)
 
 
 def _run_population(
@@ -154,39 +177,6 @@ def _run_population(
     )
 
 
-def _run_linear(
-    system, policies, disturbance, costs, T, key, x0, first_round, dtype
-) -> LinearTrajectory:
-    N, n = system.n_agents, system.state_size
-    policies = list(policies) if isinstance(policies, list | tuple) else [policies] * N
-    if len(policies) != N:
-        raise InputError(
-            f"policies holds {len(policies)} policies for {N} agents; give one, or one per agent."
-        )
-    if costs is not None:
-        costs = list(costs) if isinstance(costs, list | tuple) else [costs] * N
-        if len(costs) != N:
-            raise InputError(
-                f"costs holds {len(costs)} stage costs for {N} agents; give one, or one per agent."
-            )
-    x0 = np.zeros(n) if x0 is None else array("x0", x0)
-    if x0.shape != (n,):
-        raise InputError(f"x0 has shape {x0.shape} and must have shape ({n},).")
-    matrices = {
-        name: jnp.asarray(np.asarray(getattr(system, name)), dtype) for name in ("A", "B", "E")
-    }
-    for name, axes in (("A", 2), ("B", 3), ("E", 2)):
-        if matrices[name].ndim > axes:
-            matrices[name] = stages(name, matrices[name], first_round, T)
-    first = jnp.asarray(first_round)
-    paths = _compiled_linear(
-        T, first, matrices, jnp.asarray(x0, dtype), policies, costs, disturbance, key
-    )
-    paths = {name: None if value is None else np.asarray(value) for name, value in paths.items()}
-    _finite(np.isfinite(paths["x"][-1]), T)
-    return LinearTrajectory(n_agents=N, rounds=T, **paths)
-
-
 @eqx.filter_jit
 def _compiled_population(static, inputs, policy, disturbance, keys):
     def one(key: jax.Array) -> tuple:
@@ -200,11 +190,6 @@ def _compiled_population(static, inputs, policy, disturbance, keys):
         return one(keys)
     # Small populations run side by side, large ones one after the other: memory stays bounded.
     return jax.lax.map(one, keys, batch_size=max(1, SIDE_BY_SIDE // static.n_agents))
-
-
-@eqx.filter_jit
-def _compiled_linear(rounds, first_round, matrices, x0, policies, costs, disturbance, key):
-    return run_linear(rounds, first_round, matrices, x0, policies, costs, disturbance, key)
 
 
 def _cast(part: Any, dtype: jnp.dtype) -> Any:

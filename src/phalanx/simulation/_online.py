@@ -1,0 +1,137 @@
+"""One run of a linear system: what it is handed, checked and sorted, and what it leaves, brought home."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from phalanx._outcome import InputError, NoSolutionError, Outcome
+from phalanx._types import array
+from phalanx.simulation._kinds import Kind, kinds
+from phalanx.simulation._linear import Options, World, run
+from phalanx.simulation._linear_trajectory import LinearTrajectory
+from phalanx.simulation._population_inputs import stages
+from phalanx.systems import LinearSystem
+
+INFORMATION = ("independent", "aggregated")
+
+
+def simulate_linear(
+    system: LinearSystem,
+    policies: Any,
+    disturbance: Any,
+    costs: Any,
+    rounds: int,
+    key: jax.Array,
+    *,
+    x0: Any,
+    first_round: int,
+    information: str,
+    keep_parameters: bool,
+    dtype: Any,
+    throw: bool,
+) -> LinearTrajectory:
+    """See `simulate`, whose arguments these are."""
+    N, n = system.n_agents, system.state_size
+    policies = _one_each("policies", "policies", policies, N)
+    costs = None if costs is None else _one_each("costs", "stage costs", costs, N)
+    _informed(policies, information)
+    x0 = np.zeros(n) if x0 is None else array("x0", x0)
+    if x0.shape != (n,):
+        raise InputError(f"x0 has shape {x0.shape} and must have shape ({n},).")
+    matrices = {name: jnp.asarray(getattr(system, name), dtype) for name in ("A", "B", "E")}
+    for name, axes in (("A", 2), ("B", 3), ("E", 2)):
+        if matrices[name].ndim > axes:
+            matrices[name] = stages(name, matrices[name], first_round, rounds)
+    pairs = list(zip(policies, costs or [None] * N, strict=True))
+    members = kinds(pairs, system.control_sizes, dtype)
+    world = World(matrices, jnp.asarray(x0, dtype), members, disturbance)
+    options = Options(rounds, costs is not None, information == "aggregated", keep_parameters)
+    paths, states = _compiled(options, jnp.asarray(first_round), world, key)
+    parameters = paths.pop("parameters", None)
+    x, u, w = (np.asarray(paths[name]) for name in ("x", "u", "w"))
+    cost = None if paths["cost"] is None else np.asarray(paths["cost"])
+    played = _rounds_played(x, u, cost)
+    trajectory = LinearTrajectory(
+        n_agents=N,
+        rounds=played,
+        x=x[: played + 1],
+        u=u[:played],
+        w=w[:played],
+        cost=None if cost is None else cost[:played],
+        system=system,
+        policies=tuple(policies),
+        costs=None if costs is None else tuple(costs),
+        states=tuple(_by_agent(members, states, axis=0)),
+        parameters=None
+        if parameters is None
+        else tuple(
+            None if M is None else M[:played] for M in _by_agent(members, parameters, axis=1)
+        ),
+        first_round=first_round,
+        outcome=_outcome(played, rounds, first_round),
+    )
+    if throw and not trajectory.outcome.ok:
+        raise NoSolutionError(trajectory.outcome)
+    return trajectory
+
+
+@eqx.filter_jit
+def _compiled(options: Options, first_round: jax.Array, world: World, key: jax.Array) -> tuple:
+    return run(options, first_round, world, key)
+
+
+def _one_each(name: str, what: str, given: Any, n_agents: int) -> list:
+    each = list(given) if isinstance(given, list | tuple) else [given] * n_agents
+    if len(each) != n_agents:
+        raise InputError(
+            f"{name} holds {len(each)} {what} for {n_agents} agents; give one, or one per agent."
+        )
+    return each
+
+
+def _informed(policies: list, information: str) -> None:
+    """No agent asks for more than this world tells."""
+    if information not in INFORMATION:
+        raise InputError(
+            f'information must be "independent" or "aggregated", but it is {information!r}.'
+        )
+    if information == "aggregated":
+        return
+    for i, policy in enumerate(policies):
+        setting = getattr(policy, "setting", "independent")
+        if setting != "independent":
+            raise InputError(
+                f"the policy of agent {i} is made for the setting {setting!r}, but in this world agents are not told what "
+                f'the others did; say information="aggregated", or make it for "independent".'
+            )
+
+
+def _rounds_played(x: np.ndarray, u: np.ndarray, cost: np.ndarray | None) -> int:
+    """How many rounds ended in numbers: states and controls finite, costs too."""
+    fine = np.logical_and(np.isfinite(x[1:]).all(1), np.isfinite(u).all((1, 2)))
+    if cost is not None:
+        fine &= np.isfinite(cost).all(1)
+    return len(fine) if fine.all() else int(np.argmin(fine))
+
+
+def _outcome(played: int, rounds: int, first_round: int) -> Outcome:
+    if played == rounds:
+        return Outcome("solved", f"All {rounds} rounds were played.")
+    return Outcome(
+        "diverged",
+        f"In round {first_round + played} the states, controls or costs grew beyond any number; the record ends before it.",
+        "Lower the step size or the radius of learners, or check that the gains of all agents together stabilise the system.",
+    )
+
+
+def _by_agent(members: list[Kind], stacked: list, axis: int) -> list:
+    """What each kind holds stacked along `axis`, one tree per agent, in NumPy."""
+    out: dict[int, Any] = {}
+    for kind, held in zip(members, stacked, strict=True):
+        host = jax.tree.map(np.asarray, held)
+        for place, agent in enumerate(kind.agents):
+            out[agent] = jax.tree.map(lambda leaf, at=place: leaf.take(at, axis), host)
+    return [out[agent] for agent in range(len(out))]
