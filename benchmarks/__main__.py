@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks._machine import measure
 
-SUITES = ("riccati", "levels", "population", "learning", "commands")
+SUITES = ("riccati", "levels", "population", "learning", "online", "commands")
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks_table.md"
 
 

@@ -11,6 +11,7 @@ FLOORS = [
     {"_outcome", "_jax_guard", "_unfinished"},
     {"_types"},
     {"_files", "_linalg", "_random"},
+    {"_sealed"},
     {"_record", "systems"},
     {"costs", "policies", "disturbances"},
     {"simulation", "online"},

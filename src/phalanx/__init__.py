@@ -29,7 +29,14 @@ _HOME = {
         "Sum",
     ),
     "phalanx.policies": ("MeanFieldFeedback", "LinearFeedback"),
-    "phalanx.online": ("DisturbanceAction", "GradientPerturbation", "team"),
+    "phalanx.online": (
+        "DisturbanceAction",
+        "GradientPerturbation",
+        "ModelPredictive",
+        "StreamingController",
+        "team",
+        "theory_settings",
+    ),
     "phalanx.simulation": ("simulate", "Trajectory", "LinearTrajectory"),
     "phalanx.equilibria": (
         "RobustGame",
@@ -40,8 +47,23 @@ _HOME = {
         "Certificate",
         "certify",
         "baselines",
+        "stabilising_gains",
+        "strong_stability",
+        "nash_feedback",
+        "covariance_sdp",
     ),
-    "phalanx.evaluation": ("noise_gain", "induced_gain", "worst_disturbance", "pathwise_check"),
+    "phalanx.evaluation": (
+        "noise_gain",
+        "induced_gain",
+        "worst_disturbance",
+        "pathwise_check",
+        "regret",
+        "regret_curve",
+        "best_dac",
+        "best_linear",
+        "fit_exponent",
+        "equilibrium_gap",
+    ),
     "phalanx.learners": (
         "learn",
         "identify",
@@ -150,7 +172,31 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
         certify as certify,
     )
     from phalanx.equilibria import (
+        covariance_sdp as covariance_sdp,
+    )
+    from phalanx.equilibria import (
+        nash_feedback as nash_feedback,
+    )
+    from phalanx.equilibria import (
         solve as solve,
+    )
+    from phalanx.equilibria import (
+        stabilising_gains as stabilising_gains,
+    )
+    from phalanx.equilibria import (
+        strong_stability as strong_stability,
+    )
+    from phalanx.evaluation import (
+        best_dac as best_dac,
+    )
+    from phalanx.evaluation import (
+        best_linear as best_linear,
+    )
+    from phalanx.evaluation import (
+        equilibrium_gap as equilibrium_gap,
+    )
+    from phalanx.evaluation import (
+        fit_exponent as fit_exponent,
     )
     from phalanx.evaluation import (
         induced_gain as induced_gain,
@@ -160,6 +206,12 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.evaluation import (
         pathwise_check as pathwise_check,
+    )
+    from phalanx.evaluation import (
+        regret as regret,
+    )
+    from phalanx.evaluation import (
+        regret_curve as regret_curve,
     )
     from phalanx.evaluation import (
         worst_disturbance as worst_disturbance,
@@ -198,7 +250,16 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
         GradientPerturbation as GradientPerturbation,
     )
     from phalanx.online import (
+        ModelPredictive as ModelPredictive,
+    )
+    from phalanx.online import (
+        StreamingController as StreamingController,
+    )
+    from phalanx.online import (
         team as team,
+    )
+    from phalanx.online import (
+        theory_settings as theory_settings,
     )
     from phalanx.policies import (
         LinearFeedback as LinearFeedback,

@@ -18,8 +18,13 @@ from phalanx._types import array
 from phalanx._unfinished import unfinished
 
 
-def read_table(path: Path, what: str) -> np.ndarray:
+def read_table(path: Path, what: str, finite: bool = True) -> np.ndarray:
     """Numbers from a `.csv` (comma, semicolon or blank separated; one header line allowed) or `.npy`.
+
+    Args:
+        path: of the file.
+        what: it is, for the sentence.
+        finite: refuse NaN and infinity; else the caller does, who may know what a row stands for.
 
     Raises:
         InputError: a missing file, another type of file, or something that is not a number.
@@ -28,7 +33,7 @@ def read_table(path: Path, what: str) -> np.ndarray:
         raise InputError(f"{what}: there is no file {path}.")
     if path.suffix == ".npy":
         try:
-            return array(f"{what} ({path.name})", np.load(path, allow_pickle=False))
+            return array(f"{what} ({path.name})", np.load(path, allow_pickle=False), finite)
         except (ValueError, EOFError, OSError) as error:
             if isinstance(error, InputError):
                 raise
@@ -69,7 +74,9 @@ def read_table(path: Path, what: str) -> np.ndarray:
                 raise InputError(
                     f"{what}: {path.name} holds {cell!r} in line {number}, which is not a number."
                 )
-    return array(f"{what} ({path.name})", [[float(cell) for cell in row] for _, row in rows])
+    return array(
+        f"{what} ({path.name})", [[float(cell) for cell in row] for _, row in rows], finite
+    )
 
 
 def _is_number(cell: str) -> bool:

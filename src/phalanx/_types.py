@@ -30,8 +30,8 @@ LONGEST = 10_000_000
 MOST_AGENTS = 1e15
 
 
-def array(name: str, value: MatrixLike) -> np.ndarray:
-    """`value` as a float64 array of finite numbers, or an `InputError` that names it.
+def array(name: str, value: MatrixLike, finite: bool = True) -> np.ndarray:
+    """`value` as a float64 array of finite numbers (or of any, on request), or an `InputError` that names it.
 
     Example:
         >>> array("A", [[1, 2], [3, 4]]).dtype
@@ -48,7 +48,7 @@ def array(name: str, value: MatrixLike) -> np.ndarray:
                 f"{name} is ragged: its rows differ in length; give every row the same number of entries."
             ) from error
         raise InputError(f"{name} must hold numbers only, but it is {_short(value)}.") from error
-    if not np.all(np.isfinite(out)):
+    if finite and not np.all(np.isfinite(out)):
         where = np.argwhere(~np.isfinite(out))[0]
         at = "" if out.ndim == 0 else f" at index {tuple(int(i) for i in where)}"
         bad = out[tuple(where)] if out.ndim else out

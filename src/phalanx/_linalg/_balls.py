@@ -22,7 +22,7 @@ def project(
     M: Float[jax.Array, "*batch H p n"], limits: Float[jax.Array, "*batch H"]
 ) -> Float[jax.Array, "*batch H p n"]:
     """The nearest point of the set: singular values of each block clipped at its limit."""
-    fits = (M * M).sum((-2, -1)) <= limits**2
+    fits = jnp.sqrt((M * M).sum((-2, -1))) <= limits
     return jax.lax.cond(fits.all(), lambda M: M, lambda M: _clip(M, limits), M)
 
 
@@ -36,7 +36,7 @@ def _project_batch(axis_size: int, batched: list, M: jax.Array, limits: jax.Arra
 
 def project_host(M: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """`project` on NumPy arrays, block by block where one does not fit."""
-    outside = np.einsum("...pn,...pn->...", M, M) > limits**2
+    outside = np.sqrt(np.einsum("...pn,...pn->...", M, M)) > limits
     if not outside.any():
         return M
     M = M.copy()
@@ -46,21 +46,31 @@ def project_host(M: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 
 def _clip(M: jax.Array, limits: jax.Array) -> jax.Array:
+    # Scaled before it is squared: a block that blows up must not come back as zero by way of ∞.
+    scale = jnp.abs(M).max((-2, -1), keepdims=True)
+    scale = jnp.where(scale > 0, scale, 1.0)
+    unit = M / scale
+    ceiling = limits[..., None] / scale[..., 0]
+    # Each way round is written out: a transposed copy of all blocks would cost more than the rest.
     wide = M.shape[-2] <= M.shape[-1]
-    rows = M if wide else M.swapaxes(-1, -2)
-    gram = jnp.einsum("...ij,...kj->...ik", rows, rows, precision="highest")
-    if gram.shape[-1] == 1:  # a row: its norm is its only singular value
-        size = jnp.sqrt(gram)
-        shrink = jnp.minimum(1.0, limits[..., None, None] / jnp.where(size > 0, size, 1.0))
-        out = rows * shrink
+    gram, back = (
+        ("...ij,...kj->...ik", "...ik,...kj->...ij")
+        if wide
+        else ("...ji,...jk->...ik", "...ji,...ik->...jk")
+    )
+    squares = jnp.einsum(gram, unit, unit, precision="highest")
+    if squares.shape[-1] == 1:  # a row or a column: its norm is its only singular value
+        out = M * _shrink(squares[..., 0], ceiling)[..., None]
     else:
-        # A blown-up block must stay visible: `eigh` of it may be anything, so it is passed on.
-        values, vectors = jnp.linalg.eigh(gram)
-        size = jnp.sqrt(jnp.maximum(values, 0.0))
-        shrink = jnp.minimum(1.0, limits[..., None] / jnp.where(size > 0, size, 1.0))
-        out = jnp.einsum(
-            "...ik,...k,...jk,...jn->...in", vectors, shrink, vectors, rows, precision="highest"
-        )
-    inside = (rows * rows).sum((-2, -1), keepdims=True) <= (limits**2)[..., None, None]
-    out = jnp.where(inside, rows, out)
-    return out if wide else out.swapaxes(-1, -2)
+        values, vectors = jnp.linalg.eigh(squares)
+        shrunk = vectors * _shrink(values, ceiling)[..., None, :]
+        clip = jnp.einsum("...ik,...jk->...ij", shrunk, vectors, precision="highest")
+        out = jnp.einsum(back, *((clip, M) if wide else (M, clip)), precision="highest")
+    inside = jnp.sqrt((unit * unit).sum((-2, -1))) <= ceiling[..., 0]
+    return jnp.where(inside[..., None, None], M, out)
+
+
+def _shrink(squares: jax.Array, ceiling: jax.Array) -> jax.Array:
+    """What takes singular values, given by their squares, down to the ceiling."""
+    size = jnp.sqrt(jnp.maximum(squares, 0.0))
+    return jnp.minimum(1.0, ceiling / jnp.where(size > 0, size, 1.0))

@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     from typer.exceptions import Abort, TyperException
 
     from phalanx._outcome import PhalanxError
-    from phalanx.cli._learning import app
+    from phalanx.cli import _learning, _play  # noqa: F401  (each adds its commands)
+    from phalanx.cli._app import app
 
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

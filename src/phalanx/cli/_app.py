@@ -16,6 +16,7 @@ from phalanx.cli._options import (
     SeedOption,
     agents_of,
     gamma_of,
+    mean_field_world,
 )
 from phalanx.cli._output import number, print_json, progress, say, table, warn
 
@@ -83,7 +84,7 @@ def design(
     from phalanx.experiments.design import design as make
     from phalanx.experiments.design import design_summary
 
-    world = phalanx.scenario(scenario)
+    world = mean_field_world(scenario, "design")
     certificate = make(world, gamma_of(gamma, world), agents_of(agents))
     summary = {"scenario": world.name, **design_summary(certificate)}
     if certificate.outcome.ok and out is not None:
@@ -115,7 +116,7 @@ def run(
     from phalanx._files import folder_for_results
     from phalanx.experiments import fleet
 
-    world = phalanx.scenario(scenario)
+    world = mean_field_world(scenario, "run")
     level, count = gamma_of(gamma, world), agents_of(agents)
     precision = "float32" if float32 else "float64"
     folder = Path("runs") / world.name if out is None else out
@@ -129,7 +130,7 @@ def run(
             )
             record.save(folder)
         advance("report")
-        page = _report(record, folder)
+        page = page_of(record, folder)
     if json:
         print_json(
             {
@@ -154,7 +155,7 @@ def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="A folder that `phalanx run`, `learn` or `reproduce` wrote."
+            metavar="DIR", help="A folder that `phalanx run`, `learn`, `play` or `reproduce` wrote."
         ),
     ],
     out: OutOption = None,
@@ -167,12 +168,12 @@ def report(
     from phalanx._record import Record
 
     record = Record.load(folder)
-    if record.kind not in ("fleet", "learn", "reproduction"):
+    if record.kind not in ("fleet", "learn", "play", "reproduction"):
         raise InputError(
-            f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run`, `learn` or "
-            "`reproduce` wrote."
+            f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run`, `learn`, "
+            "`play` or `reproduce` wrote."
         )
-    page = _report(record, writable_folder(folder if out is None else out))
+    page = page_of(record, writable_folder(folder if out is None else out))
     if json:
         print_json({"scenario": record.name, "report": str(page)})
     else:
@@ -180,7 +181,8 @@ def report(
     return 0
 
 
-def _report(record: Any, folder: Path) -> Path:
+def page_of(record: Any, folder: Path) -> Path:
+    """Write the page of a record; a record that lacks something is said to."""
     from phalanx._outcome import InputError, PhalanxError
     from phalanx.report import write
 
@@ -210,12 +212,17 @@ def provenance(
 
 
 def _scenario_row(world: Any) -> dict[str, Any]:
+    from phalanx.scenarios import LinearScenario
+
+    linear = isinstance(world, LinearScenario)
+    system = world.system if linear else world.game.system
     return {
         "name": world.name,
+        "kind": "linear" if linear else "mean-field",
         "agents": world.n_agents,
-        "state": world.game.system.state_size,
-        "control": world.game.system.control_size,
-        "horizon": world.game.horizon,
+        "state": system.state_size,
+        "control": system.control_size,
+        "horizon": world.rounds if linear else world.game.horizon,
         "data": world.data or "none",
         "licence": world.licence or "–",
         "title": world.title,

@@ -18,6 +18,7 @@ from phalanx.cli._options import (
     SeedOption,
     agents_of,
     gamma_of,
+    mean_field_world,
     number_of,
 )
 from phalanx.cli._output import number, print_json, say, share, table, warn
@@ -93,13 +94,12 @@ def learn(
     """Gains from costs alone. Interrupted, it keeps its state; --resume goes on to the same bits."""
     from dataclasses import replace
 
-    import phalanx
     from phalanx._files import folder_for_results
     from phalanx._outcome import InputError
     from phalanx.experiments.learning import learning, learning_record, learning_summary, rival
     from phalanx.learners._method import as_method
 
-    world = phalanx.scenario(scenario)
+    world = mean_field_world(scenario, "learn")
     step: Any = step_size
     if step_size not in (None, "auto", "theory"):
         step = number_of(step_size or "")

@@ -2,9 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from phalanx.scenarios import LinearScenario, Scenario
 
 ScenarioArgument = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A built-in name, or a path to TOML.")
@@ -71,3 +74,33 @@ def number_of(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def mean_field_world(name: str, command: str) -> "Scenario":
+    """The fleet's game of that name or file, for a command that is about one."""
+    from phalanx import scenario
+    from phalanx._outcome import InputError
+    from phalanx.scenarios import Scenario
+
+    world = scenario(name)
+    if not isinstance(world, Scenario):
+        raise InputError(
+            f"{world.name} is a linear world, in which every agent pays for itself, and `{command}` is for mean-field fleets; "
+            f"use `phalanx play {name}`."
+        )
+    return world
+
+
+def linear_world(name: str, command: str) -> "LinearScenario":
+    """The linear world of that name or file, for a command that is about one."""
+    from phalanx import scenario
+    from phalanx._outcome import InputError
+    from phalanx.scenarios import LinearScenario
+
+    world = scenario(name)
+    if not isinstance(world, LinearScenario):
+        raise InputError(
+            f"{world.name} is a mean-field fleet, and `{command}` is for linear worlds, in which every agent pays for itself; "
+            f"use `phalanx run {name}`, or `phalanx learn {name}`."
+        )
+    return world

@@ -45,6 +45,27 @@ REPRODUCTIONS = {
     "misspecified": Reproduction(
         "misspecified", "Gains from a wrong model, on the true one", "beyond P1", "2 min"
     ),
+    "regret-rounds": Reproduction(
+        "regret_rounds", "Regret against the number of rounds", "P2, Theorems 3.2, 3.4", "4 min"
+    ),
+    "regret-agents": Reproduction(
+        "regret_agents", "Regret against the number of agents", "P2, Theorems 3.2–3.5", "4 min"
+    ),
+    "strangers": Reproduction(
+        "strangers", "One learner among agents that do as they please", "P2, Theorem 3.2", "3 min"
+    ),
+    "lower-bound": Reproduction(
+        "lower_bound", "Nobody beats √T", "P2, Theorems 3.3 and H.3", "3 min"
+    ),
+    "bounded": Reproduction(
+        "bounded", "Do controls stay bounded when everyone learns?", "beyond P2", "3 min"
+    ),
+    "no-global-stability": Reproduction(
+        "no_global_stability", "The aggregated setting without Assumption 4", "P2, C.3", "1 min"
+    ),
+    "comparators": Reproduction(
+        "comparators", "Two benchmarks: linear and DAC", "beyond P2", "2 min"
+    ),
 }
 
 

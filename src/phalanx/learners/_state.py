@@ -1,12 +1,9 @@
 """A learner's state: all that it takes to go on, in one file.
 
-The file is an archive of arrays behind a line that names the format and the archive's SHA-256, so that
-a file that was cut short or changed is refused instead of read. It is written under a temporary
-name and renamed, and the one before it is kept beside it. Nothing is pickled.
+It is a sealed file (`phalanx._sealed`): one that was cut short or changed is refused instead of read,
+and the one before it is kept beside it.
 """
 
-import hashlib
-import io
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from phalanx._files import write_atomically
 from phalanx._outcome import InputError
+from phalanx._sealed import is_whole, seal, unseal
 from phalanx.learners._gains import Sizes
 
 MAGIC = "phalanx-learner-2"
@@ -119,15 +116,9 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write the state; the one that was there before stays as `<name>.previous`."""
-        archive = io.BytesIO()
-        arrays = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-        np.savez(archive, allow_pickle=False, **arrays)
-        content = archive.getvalue()
-        head = f"{MAGIC} {hashlib.sha256(content).hexdigest()}\n".encode()
-
-        if _whole(path):  # never put a damaged file in the place of a good one
+        if is_whole(path, MAGIC):  # never put a damaged file in the place of a good one
             path.replace(previous(path))
-        _write(path, head + content)
+        seal(path, MAGIC, {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> "State":
@@ -136,34 +127,11 @@ class State:
         Raises:
             InputError: no such file, or one that is damaged or from another version.
         """
-        if not path.is_file():
-            raise InputError(f"there is no learner's state {path}.")
-        content = path.read_bytes()
-        if not content.startswith(MAGIC.encode()):
-            raise InputError(f"{path} is not a learner's state of this version ({MAGIC}).")
-        if not _whole(path):
-            raise InputError(f"the learner's state {path} is damaged: its checksum does not fit.")
-        with np.load(io.BytesIO(content.partition(b"\n")[2]), allow_pickle=False) as archive:
-            values = {f.name: archive[f.name] for f in fields(cls)}
+        values: dict[str, Any] = unseal(path, MAGIC, "learner's state")
         for f in fields(cls):
             if f.type in (int, str):
                 values[f.name] = f.type(values[f.name])
         return cls(**values)
-
-
-def _whole(path: Path) -> bool:
-    """Whether there is a state of this version whose checksum fits."""
-    if not path.is_file():
-        return False
-    head, _, content = path.read_bytes().partition(b"\n")
-    return head == f"{MAGIC} {hashlib.sha256(content).hexdigest()}".encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    def write(to: Path) -> None:
-        to.write_bytes(content)
-
-    write_atomically(path, write)
 
 
 def previous(path: Path) -> Path:

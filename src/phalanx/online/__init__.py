@@ -2,5 +2,16 @@
 
 from phalanx.online._action import DisturbanceAction
 from phalanx.online._gradient_perturbation import GradientPerturbation, team
+from phalanx.online._predictive import ModelPredictive
+from phalanx.online._stream import StreamingController
+from phalanx.online._theory import TheorySettings, theory_settings
 
-__all__ = ["DisturbanceAction", "GradientPerturbation", "team"]
+__all__ = [
+    "DisturbanceAction",
+    "GradientPerturbation",
+    "ModelPredictive",
+    "StreamingController",
+    "TheorySettings",
+    "team",
+    "theory_settings",
+]

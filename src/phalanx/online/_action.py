@@ -14,7 +14,7 @@ from jaxtyping import Float
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array, frozen
 from phalanx.online._agent import Agent, Setting, recovered
-from phalanx.online._idealised import side_by_side
+from phalanx.online._idealised import on_top
 from phalanx.policies import LinearView, Policy, RoundFeedback
 
 
@@ -87,7 +87,7 @@ class DisturbanceAction(Policy):
 
     def act(self, state: Any, view: LinearView) -> Float[jax.Array, " p"]:
         """−K x + Σ_p M^{[p]} ŵ_{t−p}."""
-        return jnp.asarray(side_by_side(self.M)) @ state.reshape(-1) - jnp.asarray(self.K) @ view.x
+        return state.reshape(-1) @ jnp.asarray(on_top(self.M)) - jnp.asarray(self.K) @ view.x
 
     def observe(self, state: Any, feedback: RoundFeedback) -> Float[jax.Array, "H n"]:
         """The disturbance of the action actually played, remembered."""

@@ -34,16 +34,16 @@ class Memory(eqx.Module):
     """What a learner carries from round to round.
 
     Attributes:
-        flat: (p, H·n) the blocks of M side by side.
-        w: (2H+1, n) recovered disturbances, newest first.
+        flat: (H·n, p) the transposed blocks of M on top of each other.
+        windows: (H+2, H·n) recovered disturbances; row j the H last ones of j rounds ago, newest first.
         e: (H+1, n) inputs of the idealised world, newest first; None where they are the w.
         free: (n,) its free response f.
         past: of the update: a sum of squares, the last gradient, or None.
         rounds: played so far.
     """
 
-    flat: Float[jax.Array, "p Hn"]
-    w: Float[jax.Array, "W n"]
+    flat: Float[jax.Array, "Hn p"]
+    windows: Float[jax.Array, "H2 Hn"]
     e: Float[jax.Array, "H1 n"] | None
     free: Float[jax.Array, " n"]
     past: Any
@@ -52,7 +52,16 @@ class Memory(eqx.Module):
     @property
     def M(self) -> Any:
         """(H, p, n): M[p − 1] is the paper's M^{[p]}."""
-        return _idealised.blocks(self.flat, (self.w.shape[-2] - 1) // 2)
+        return _idealised.blocks(self.flat, self.windows.shape[-2] - 2)
+
+    @property
+    def w(self) -> Any:
+        """(2H+1, n): the last recovered disturbances, newest first."""
+        memory = self.windows.shape[-2] - 2
+        rows = self.windows.reshape(*self.windows.shape[:-1], memory, -1)
+        parts = [rows[..., 0, :, :], rows[..., 1, -1:, :], rows[..., -1, :, :]]
+        library = np if isinstance(self.windows, np.ndarray) else jnp
+        return library.concatenate(parts, axis=-2)
 
 
 class GradientPerturbation(Policy):
@@ -99,7 +108,7 @@ class GradientPerturbation(Policy):
     agent: Agent
     limits: Float[np.ndarray, " H"]
     initial_step: Float[np.ndarray, ""]
-    initial: Float[np.ndarray, "p Hn"]
+    initial: Float[np.ndarray, "Hn p"]
     radius: float
     decay: float
     slowing: str = eqx.field(static=True)
@@ -135,7 +144,12 @@ class GradientPerturbation(Policy):
             raise InputError(
                 f"initial has shape {start.shape} and must have shape {wanted}, (H, p, n)."
             )
-        self.initial = _idealised.side_by_side(_balls.project_host(start, self.limits))
+        self.initial = _idealised.on_top(_balls.project_host(start, self.limits))
+
+    @property
+    def learns(self) -> bool:
+        """True: its cost must be convex."""
+        return True
 
     @property
     def A(self) -> Float[np.ndarray, "n n"]:
@@ -179,15 +193,14 @@ class GradientPerturbation(Policy):
             )
         with jax.default_matmul_precision("highest"):
             agent = on_device(self.agent)
-            windows = _idealised.windows_of(state.w, self.memory)
             slope = slope_of(feedback.cost)
-            learned = step(self, agent, state, windows, slope, feedback.before.t, _project)
+            learned = step(self, agent, state, slope, feedback.before.t, _project)
             seen = feedback.before.x, feedback.u, feedback.after.x, feedback.aggregate
             w, e = recovered(agent, *seen)
-            leaving = (state.w if state.e is None else state.e)[self.memory]
+            leaving = state.windows[1, -len(w) :] if state.e is None else state.e[-1]
             return Memory(
                 flat=learned[0],
-                w=_push(w, state.w),
+                windows=_push(jnp.concatenate([w, state.windows[0, : -len(w)]]), state.windows),
                 e=None if state.e is None else _push(e, state.e),
                 free=_idealised.free_response(agent, state.free, e, leaving),
                 past=learned[1],
@@ -244,22 +257,21 @@ def team(
 
 def control(agent: Agent, state: Memory, x: Any) -> Any:
     """u_t from the memory and x_t."""
-    return state.flat @ state.w[: agent.memory].reshape(-1) - agent.K @ x
+    return state.windows[0] @ state.flat - agent.K @ x
 
 
 def step(
     learner: GradientPerturbation,
     agent: Agent,
     state: Memory,
-    windows: Any,
     slope: Callable[[Any, Any, Any], tuple[Any, Any]],
     t: Any,
     project: Callable[[Any, Any], Any],
 ) -> tuple[Any, Any]:
     """M after one projected gradient step on this round's idealised cost, and the update's memory."""
-    s = _idealised.parts(agent, state.flat, windows)
+    s = _idealised.parts(state.flat, state.windows)
     y, v = _idealised.state_and_control(agent, s, state.free)
-    g = _idealised.gradient(agent, windows, *slope(t, y, v))
+    g = _idealised.gradient(agent, state.windows, *slope(t, y, v))
     eta, past = learner.initial_step, state.past
     if learner.slowing == "sqrt":
         eta = eta / (state.rounds + 1.0) ** 0.5
@@ -293,7 +305,7 @@ def _start(learner: GradientPerturbation, make: Callable, zeros: Callable) -> Me
     }
     return Memory(
         flat=make(learner.initial),
-        w=zeros((2 * H + 1, n), dtype),
+        windows=zeros((H + 2, H * n), dtype),
         e=None if learner.setting == "independent" else zeros((H + 1, n), dtype),
         free=zeros((n,), dtype),
         past=past[learner.update],
@@ -302,8 +314,9 @@ def _start(learner: GradientPerturbation, make: Callable, zeros: Callable) -> Me
 
 
 def _project(flat: jax.Array, limits: jax.Array) -> jax.Array:
-    blocks = _idealised.blocks(flat, limits.shape[-1])
-    return _idealised.side_by_side(_balls.project(blocks, jnp.asarray(limits)))
+    # Singular values do not ask which way round a block lies.
+    blocks = flat.reshape(limits.shape[-1], -1, flat.shape[-1])
+    return _balls.project(blocks, jnp.asarray(limits)).reshape(flat.shape)
 
 
 def _push(newest: jax.Array, past: jax.Array) -> jax.Array:

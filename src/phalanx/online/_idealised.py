@@ -7,7 +7,8 @@ y and v are the state and control had the agent played M for the last H+1 rounds
 
 With λ = g_x − Kᵀ g_u and q_k = (F^k B)ᵀ λ the gradient is ∂ℓ/∂M^{[p]} = g_u ŵ_{t−p}ᵀ + Σ_k q_k ŵ_{t−1−k−p}ᵀ.
 All the s, and the gradient, are one matrix product each with the *windows*: row j holds
-ŵ_{t−j}, .., ŵ_{t−j−H+1} one after the other, j = 1..H+2. M is kept as (p, H·n), its blocks side by side.
+ŵ_{t−j}, .., ŵ_{t−j−H+1} one after the other, j = 1..H+2. A round later they are one row down, so that
+they are carried, not built. M is kept as (H·n, p), the transposed blocks M^{[p]ᵀ} on top of each other.
 
 The free response f costs two products a round instead of H+1, because f_{t+1} = F f_t + e_t − F^{H+1} e_{t−1−H}.
 
@@ -22,9 +23,9 @@ import numpy as np
 from phalanx.online._agent import Agent
 
 
-def parts(agent: Agent, M: Any, windows: Any) -> Any:
+def parts(flat: Any, windows: Any) -> Any:
     """(H+2, p): Σ_p M^{[p]} ŵ_{t−p} of the present round first, then s_0 .. s_H."""
-    return windows @ M.swapaxes(-1, -2)
+    return windows @ flat
 
 
 def state_and_control(agent: Agent, s: Any, free: Any) -> tuple[Any, Any]:
@@ -34,12 +35,12 @@ def state_and_control(agent: Agent, s: Any, free: Any) -> tuple[Any, Any]:
 
 
 def gradient(agent: Agent, windows: Any, g_x: Any, g_u: Any) -> Any:
-    """∂ℓ/∂M (p, H·n) from the stage cost's slopes at (y, v)."""
-    back = (agent.reach.swapaxes(-1, -2) @ (g_x - agent.K.swapaxes(-1, -2) @ g_u)).reshape(
-        -1, len(g_u)
-    )
+    """∂ℓ/∂M, laid out like M (H·n, p), from the stage cost's slopes at (y, v)."""
+    p = len(g_u)
+    back = agent.reach.swapaxes(-1, -2) @ (g_x - agent.K.swapaxes(-1, -2) @ g_u)
     library = np if isinstance(windows, np.ndarray) else jnp
-    return library.concatenate([g_u[None], back]).swapaxes(-1, -2) @ windows
+    weights = library.concatenate([g_u, back]).reshape(-1, p)
+    return (weights.swapaxes(-1, -2) @ windows).swapaxes(-1, -2)
 
 
 def free_response(agent: Agent, free: Any, e: Any, leaving: Any) -> Any:
@@ -47,17 +48,12 @@ def free_response(agent: Agent, free: Any, e: Any, leaving: Any) -> Any:
     return agent.F @ free + e - agent.tail @ leaving
 
 
-def windows_of(w: Any, memory: int) -> Any:
-    """(H+2, H·n) from the last 2H+1 disturbances (2H+1, n), newest first."""
-    return jnp.stack([w[j : j + memory].reshape(-1) for j in range(memory + 2)])
+def blocks(flat: Any, memory: int) -> Any:
+    """(H, p, n) from (H·n, p)."""
+    return flat.reshape(*flat.shape[:-2], memory, -1, flat.shape[-1]).swapaxes(-1, -2)
 
 
-def blocks(M: Any, memory: int) -> Any:
-    """(H, p, n) from (p, H·n)."""
-    return M.reshape(*M.shape[:-1], memory, -1).swapaxes(-3, -2)
-
-
-def side_by_side(M: Any) -> Any:
-    """(p, H·n) from (H, p, n)."""
+def on_top(M: Any) -> Any:
+    """(H·n, p) from (H, p, n)."""
     *batch, memory, p, n = M.shape
-    return M.swapaxes(-3, -2).reshape(*batch, p, memory * n)
+    return M.swapaxes(-1, -2).reshape(*batch, memory * n, p)

@@ -1,4 +1,4 @@
-"""The page of a study: a reproduction, or a controller learned from costs.
+"""The page of a study: a reproduction, a controller learned from costs, or agents at play.
 
 What was asked, what became of each claim, the figure, the numbers, and how to do it again.
 """
@@ -89,9 +89,11 @@ def _html(record: Record, drawn: _theme.Rendered | None) -> str:
 
 def _badge(record: Record, claims: list[dict[str, Any]]) -> tuple[str, str]:
     """The style of the verdict, and its word."""
-    if record.kind == "learn":
+    if record.kind in ("learn", "play"):
         outcome = record.summary["outcome"]
-        return ("good" if outcome == "converged" else "open"), outcome.replace("_", " ")
+        good = outcome in ("converged", "solved")
+        word = "played to the end" if outcome == "solved" else outcome.replace("_", " ")
+        return ("good" if good else "open"), word
     decided = [claim["holds"] for claim in claims if claim["holds"] is not None]
     kind = "good" if decided and all(decided) else "open"
     return kind, f"{sum(decided)} of {len(claims)} claims hold"
@@ -103,6 +105,9 @@ def _tiles(summary: dict[str, Any]) -> str:
         "nash_gap": "distance from Nash",
         "rollouts": "rollouts",
         "attenuation": "level it guarantees",
+        "rounds_played": "rounds",
+        "mean_cost": "mean cost of a round",
+        "spectral_radius_joint": "spectral radius, all gains",
     }
     tiles = [
         f"<div><dt>{escape(label)}</dt><dd>{escape(_cell(summary[key]))}</dd></div>"

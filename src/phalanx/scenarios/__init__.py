@@ -4,18 +4,32 @@ import difflib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Literal, overload
 
 from phalanx._outcome import InputError
+from phalanx.scenarios._linear_scenario import LinearScenario, OnlineSettings
 from phalanx.scenarios._scenario import Parameter, RecordedWorld, Scenario
 
-__all__ = ["Parameter", "RecordedWorld", "Scenario", "scenario", "scenario_names"]
+__all__ = [
+    "LinearScenario",
+    "OnlineSettings",
+    "Parameter",
+    "RecordedWorld",
+    "Scenario",
+    "scenario",
+    "scenario_names",
+]
+
+
+MeanFieldName = Literal["two-by-two", "battery-fleet", "battery-fleet-limits"]
 
 
 def _two_by_two() -> Scenario:
-    from phalanx.scenarios._toml import load_toml
+    from phalanx.scenarios._mean_field_toml import build
+    from phalanx.scenarios._toml import read_toml
 
     with resources.as_file(resources.files(__name__) / "data" / "two-by-two.toml") as path:
-        return load_toml(path)
+        return build(read_toml(path), path)
 
 
 def _fleet() -> Scenario:
@@ -30,7 +44,7 @@ def _fleet_limits() -> Scenario:
     return battery_fleet_limits()
 
 
-_BUILT_IN: dict[str, Callable[[], Scenario]] = {
+_BUILT_IN: dict[str, Callable[[], Scenario | LinearScenario]] = {
     "two-by-two": _two_by_two,
     "battery-fleet": _fleet,
     "battery-fleet-limits": _fleet_limits,
@@ -54,11 +68,23 @@ def scenario_names() -> list[str]:
     return list(_BUILT_IN)
 
 
-def scenario(name: str | Path) -> Scenario:
+@overload
+def scenario(name: MeanFieldName) -> Scenario: ...
+
+
+@overload
+def scenario(name: str | Path) -> Scenario | LinearScenario: ...
+
+
+def scenario(name: str | Path) -> Scenario | LinearScenario:
     """A built-in world by its name, or your own from a TOML file.
 
     Args:
         name: one of `scenario_names()`, or a path ending in `.toml`.
+
+    Returns:
+        `Scenario` for a mean-field game of a fleet, `LinearScenario` for one linear system with many
+        selfish agents, as the file's `[system] kind` says.
 
     Raises:
         InputError: no such world, or a file with something wrong in it; the key is named.

@@ -68,6 +68,24 @@ class OnlineSettings:
 
 
 @dataclass(frozen=True, eq=False)
+class Output:
+    """Something to be shown of a world: y = C x, in units that people read.
+
+    Attributes:
+        name: what it is. unit: of its entries. labels: one name per row.
+        matrix: C (k, n).
+        low, high: (k,) limits that the linear model does not know and a run counts, or None.
+    """
+
+    name: str
+    unit: str
+    labels: tuple[str, ...]
+    matrix: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class LinearScenario:
     """A named online problem, ready for `play`.
 
@@ -80,6 +98,7 @@ class LinearScenario:
         online: how the agents learn.
         state_names, agent_names, control_names, disturbance_names: labels with units.
         step_seconds: length of a round, 0 when rounds have no clock.
+        outputs: what figures and tables show besides costs and controls.
         parameters: where every number comes from.
         data, licence: origin of the data, in a few words; "" without.
     """
@@ -99,6 +118,7 @@ class LinearScenario:
     control_names: tuple[str, ...] = ()
     disturbance_names: tuple[str, ...] = ()
     step_seconds: float = 0.0
+    outputs: tuple[Output, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     data: str = ""
     licence: str = ""

@@ -9,12 +9,15 @@ import numpy as np
 
 from phalanx._outcome import InputError, NoSolutionError, Outcome
 from phalanx._types import array
+from phalanx.costs import require_convex
 from phalanx.simulation._kinds import Kind, kinds
 from phalanx.simulation._linear import Options, World, run
 from phalanx.simulation._linear_trajectory import LinearTrajectory
 from phalanx.simulation._population_inputs import stages
 from phalanx.systems import LinearSystem
 
+# How far states may outgrow start and disturbances: one over the rounding of float64.
+BLIND = 1e15
 INFORMATION = ("independent", "aggregated")
 
 
@@ -38,6 +41,7 @@ def simulate_linear(
     policies = _one_each("policies", "policies", policies, N)
     costs = None if costs is None else _one_each("costs", "stage costs", costs, N)
     _informed(policies, information)
+    _learnable(policies, costs, system)
     x0 = np.zeros(n) if x0 is None else array("x0", x0)
     if x0.shape != (n,):
         raise InputError(f"x0 has shape {x0.shape} and must have shape ({n},).")
@@ -53,7 +57,8 @@ def simulate_linear(
     parameters = paths.pop("parameters", None)
     x, u, w = (np.asarray(paths[name]) for name in ("x", "u", "w"))
     cost = None if paths["cost"] is None else np.asarray(paths["cost"])
-    played = _rounds_played(x, u, cost)
+    put_in = np.abs(x0).max() + np.abs(system.E).max() * np.abs(w).max(initial=0.0)
+    played = _rounds_played(x, u, cost, put_in)
     trajectory = LinearTrajectory(
         n_agents=N,
         rounds=played,
@@ -109,9 +114,27 @@ def _informed(policies: list, information: str) -> None:
             )
 
 
-def _rounds_played(x: np.ndarray, u: np.ndarray, cost: np.ndarray | None) -> int:
-    """How many rounds ended in numbers: states and controls finite, costs too."""
-    fine = np.logical_and(np.isfinite(x[1:]).all(1), np.isfinite(u).all((1, 2)))
+def _learnable(policies: list, costs: list | None, system: LinearSystem) -> None:
+    """A learner's cost is convex, as far as can be seen; each cost object is asked once."""
+    asked = set()
+    for i, policy in enumerate(policies):
+        if costs is None or not getattr(policy, "learns", False):
+            continue
+        mark = (id(costs[i]), system.control_sizes[i])
+        if mark not in asked:
+            require_convex(costs[i], system.state_size, mark[1], f"the cost of agent {i}")
+            asked.add(mark)
+
+
+def _rounds_played(x: np.ndarray, u: np.ndarray, cost: np.ndarray | None, put_in: float) -> int:
+    """How many rounds ended in numbers that still mean something.
+
+    Beyond `BLIND` times all that was put in, no digit of a disturbance is left in a state: a learner
+    would recover rounding, stop learning, and look tame.
+    """
+    with np.errstate(invalid="ignore"):
+        fine = np.logical_and(np.isfinite(x[1:]).all(1), np.isfinite(u).all((1, 2)))
+        fine &= np.abs(x[1:]).max(1) <= BLIND * put_in
     if cost is not None:
         fine &= np.isfinite(cost).all(1)
     return len(fine) if fine.all() else int(np.argmin(fine))
@@ -122,7 +145,7 @@ def _outcome(played: int, rounds: int, first_round: int) -> Outcome:
         return Outcome("solved", f"All {rounds} rounds were played.")
     return Outcome(
         "diverged",
-        f"In round {first_round + played} the states, controls or costs grew beyond any number; the record ends before it.",
+        f"In round {first_round + played} the states, controls or costs grew beyond any number that means something; the record ends before it.",
         "Lower the step size or the radius of learners, or check that the gains of all agents together stabilise the system.",
     )
 

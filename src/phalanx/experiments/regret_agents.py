@@ -1,0 +1,411 @@
+"""P2, Theorems 3.2, 3.4 and 3.5: regret against the number of agents, and what it costs that nobody leads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from phalanx._record import Record
+from phalanx.costs import Huber, Quadratic
+from phalanx.disturbances import Replay
+from phalanx.evaluation import Exponent, best_dac, fit_exponent, regret
+from phalanx.experiments import _online as lab
+from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
+from phalanx.experiments._strangers import Scripted
+from phalanx.online import GradientPerturbation, team
+from phalanx.policies import LinearFeedback
+from phalanx.simulation import simulate
+from phalanx.systems import LinearSystem
+
+A = np.array([[0.7, 0.2], [-0.2, 0.7]])
+INPUT = np.array([[1.0], [0.5]])
+IDLE = np.zeros((1, 2))
+BOUND, PUSH = 1.0, 1.0
+MEMORY, RADIUS, DECAY = 3, 0.5, 0.3
+# Step sizes for one agent; how they scale with N is said with each family.
+STEP = 0.1
+# Fits against N leave out the first few, where the world's own disturbance still outweighs the others.
+FIRST = 4
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A theorem's conditions. Attributes: label; source; setting; lipschitz: the costs; bound: exponent of N."""
+
+    label: str
+    source: str
+    setting: Any
+    lipschitz: bool
+    bound: float
+
+    def cost(self, effort: float) -> Any:
+        """A stage cost with this price of control."""
+        return Huber(control_weight=effort) if self.lipschitz else Quadratic(1.0, effort)
+
+
+REGIMES = (
+    Regime("independent, quadratic", "Theorem 3.2", "independent", False, 2.0),
+    Regime("aggregated, quadratic", "Theorem 3.4", "aggregated", False, 1.0),
+    Regime("aggregated, Lipschitz", "Theorem 3.5", "aggregated", True, 0.0),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done. Attributes: agents: the N. rounds: T. seeds."""
+
+    agents: tuple[int, ...]
+    rounds: int
+    seeds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A way of growing. Attributes: label; reach, share: B_i and radius for N agents are this times INPUT and RADIUS."""
+
+    label: str
+    reach: Callable[[int], float]
+    share: Callable[[int], float]
+
+
+FAMILIES = (
+    Family("B_i ~ 1/N", lambda N: 1 / N, lambda N: 1.0),
+    Family("radius ~ 1/N", lambda N: 1.0, lambda N: 1 / N),
+)
+
+
+def run(quick: bool, seed: int, progress: Any) -> Record:
+    """The reproduction of regret's growth with N; see `reproduce`."""
+    size = (
+        Size((1, 4, 16, 64), 500, 2)
+        if quick
+        else Size((1, 2, 4, 8, 16, 32, 64, 128, 256), 4000, 5)
+    )
+    steps = [(regime, None) for regime in REGIMES]
+    steps += [(regime, family) for family in FAMILIES for regime in REGIMES]
+    found: dict = {}
+    for done, (regime, family) in enumerate(steps):
+        about = "beside agents that push together" if family is None else f"all learn, {family.label}"
+        progress(done / (len(steps) + 1), f"{regime.label}, {about}")
+        if family is None:
+            found[regime.label, "pushed"] = beside_pushers(regime, size, seed)
+        else:
+            found[regime.label, family.label] = all_learn(regime, family, size, seed)
+    progress(len(steps) / (len(steps) + 1), "the planner")
+    planned = {family.label: planner(family, size, seed) for family in FAMILIES}
+    progress(1.0, "done")
+    pushed = {regime: found[regime.label, "pushed"] for regime in REGIMES}
+    joint = {
+        (regime, family.label): found[regime.label, family.label]
+        for family in FAMILIES
+        for regime in REGIMES
+    }
+    fits = {regime: _fit(size, values) for regime, values in pushed.items()}
+    joint_fits = {key: _fit(size, values[0]) for key, values in joint.items()}
+    return reproduction(
+        "regret-agents",
+        "Regret against the number of agents",
+        _story(size),
+        _panels(size, pushed, joint, planned),
+        [_table(size, pushed, fits, joint, joint_fits), _price_table(size, joint, planned)],
+        _claims(size, pushed, fits, joint_fits, joint, planned),
+        {
+            "A": A,
+            "B_i": INPUT,
+            "K": IDLE,
+            "W": BOUND,
+            "size of a pusher's control": PUSH,
+            "memory": MEMORY,
+            "radius": RADIUS,
+            "decay": DECAY,
+            "step_size": {"initial": STEP, "decay": "sqrt"},
+            "agents": size.agents,
+            "rounds": size.rounds,
+            "seeds": size.seeds,
+            "seed": seed,
+        },
+        _notes(size),
+        {
+            "regret_beside_pushers": {r.label: values.mean(0) for r, values in pushed.items()},
+            "regret_all_learn": {f"{r.label}, {f}": v[0].mean(0) for (r, f), v in joint.items()},
+        },
+    )
+
+
+def beside_pushers(regime: Regime, size: Size, seed: int) -> Float[np.ndarray, "S C"]:
+    """Regret of one learner beside N − 1 agents that all push the same random way, |u^j| = 1."""
+    others = np.zeros((2, 2)) if regime.setting == "aggregated" else None
+    out = np.zeros((size.seeds, len(size.agents)))
+    for k, N in enumerate(size.agents):
+        system = LinearSystem(A, np.broadcast_to(INPUT, (N, 2, 1)))
+        learner = GradientPerturbation(
+            A,
+            INPUT,
+            IDLE,
+            memory=MEMORY,
+            radius=RADIUS,
+            decay=DECAY,
+            setting=regime.setting,
+            others=others,
+            # η ≍ D/G, and the gradient grows like the bound: N² in 2.1, N in 2.2, not at all if Lipschitz.
+            step_size={"initial": STEP / N**regime.bound, "decay": "sqrt"},
+        )
+        for s in range(size.seeds):
+            rng = np.random.default_rng((seed, s))
+            w = lab.signal("iid", size.rounds, 2, BOUND, rng)
+            pusher = Scripted(PUSH * rng.choice([-1.0, 1.0], size=(size.rounds, 1)), 2)
+            run = simulate(
+                system,
+                [learner, *[pusher] * (N - 1)],
+                Replay(w),
+                regime.cost(1.0),
+                size.rounds,
+                seed,
+                information=regime.setting,
+            )
+            out[s, k] = regret(run, 0).regret
+    return out
+
+
+def all_learn(
+    regime: Regime, family: Family, size: Size, seed: int
+) -> tuple[Float[np.ndarray, "S C"], Float[np.ndarray, "S C"]]:
+    """(regret, mean cost) of a typical agent among N learners: the mean of the first and the last; of all."""
+    out, paid = (np.zeros((size.seeds, len(size.agents))) for _ in range(2))
+    for k, N in enumerate(size.agents):
+        system = LinearSystem(A, np.broadcast_to(family.reach(N) * INPUT, (N, 2, 1)))
+        learners = team(
+            system,
+            [IDLE] * N,
+            regime.setting,
+            memory=MEMORY,
+            radius=RADIUS * family.share(N),
+            decay=DECAY,
+            # η ≍ D/G: the set shrinks with `share`, the gradient does not.
+            step_size={"initial": STEP * family.share(N), "decay": "sqrt"},
+        )
+        costs = [regime.cost(effort) for effort in efforts(N)]
+        for s in range(size.seeds):
+            w = _walk(size, seed, s)
+            run = simulate(
+                system, learners, Replay(w), costs, size.rounds, seed, information=regime.setting
+            )
+            out[s, k] = np.mean([regret(run, i).regret for i in sorted({0, N - 1})])
+            paid[s, k] = run.cost.mean()
+    return out, paid
+
+
+def planner(family: Family, size: Size, seed: int) -> Float[np.ndarray, "S C"]:
+    """Mean cost per agent and round under the best fixed M of one planner for all, quadratic costs; a lower bound.
+
+    The state feels the mean v of the controls, and (1/N) Σ r_i u_i² with mean v is least at r v², r the harmonic
+    mean. So the planner's problem has one agent. Its M is the mean of the agents' and keeps to their set.
+    """
+    out = np.zeros((size.seeds, len(size.agents)))
+    for k, N in enumerate(size.agents):
+        system = LinearSystem(A, N * family.reach(N) * INPUT)
+        cost = Quadratic(1.0, 1 / np.mean(1 / efforts(N)))
+        for s in range(size.seeds):
+            push = Replay(_walk(size, seed, s))
+            run = simulate(system, LinearFeedback(IDLE), push, cost, size.rounds, seed)
+            radius = RADIUS * family.share(N)
+            found = best_dac(run, 0, memory=MEMORY, radius=radius, decay=DECAY)
+            out[s, k] = (found.cost - found.optimality_gap) / size.rounds
+    return out
+
+
+def efforts(N: int) -> Float[np.ndarray, " N"]:
+    """(N,) prices of control, between ½ and 2, spread evenly however many there are."""
+    return 2.0 ** (2 * np.mod(np.arange(N) * (np.sqrt(5) - 1) / 2 + 0.5, 1.0) - 1)
+
+
+def _walk(size: Size, seed: int, s: int) -> np.ndarray:
+    rng = np.random.default_rng((seed, s))
+    return lab.signal("random-walk", size.rounds, 2, BOUND, rng)
+
+
+def _fit(size: Size, values: np.ndarray) -> Exponent:
+    kept = np.array(size.agents) >= FIRST
+    return fit_exponent(np.array(size.agents)[kept], values[:, kept])
+
+
+# --- what is shown -----------------------------------------------------------------------------------
+
+
+def _curve(size: Size, label: str, values: np.ndarray, colour: int) -> Curve:
+    seen = np.where(values > 0, values, np.nan)
+    return Curve(
+        label, size.agents, seen.mean(0), seen.min(0), seen.max(0), style="both", colour=colour
+    )
+
+
+def _panels(size: Size, pushed: dict, joint: dict, planned: dict) -> list[Panel]:
+    N = np.array(size.agents, dtype=float)
+    tight = [_curve(size, r.label, values, i) for i, (r, values) in enumerate(pushed.items())]
+    last = N >= FIRST
+    for i, (r, values) in enumerate(pushed.items()):
+        anchor = values.mean(0)[-1] / N[-1] ** r.bound
+        name = {2.0: "∝ N²", 1.0: "∝ N", 0.0: "∝ 1"}[r.bound]
+        tight.append(Curve(name, N[last], anchor * N[last] ** r.bound, style="dotted", colour=i))
+    panels = [
+        Panel(
+            "One learner beside N − 1 agents that push together: the powers of N in the bounds are reached",
+            "agents N",
+            "regret of the learner",
+            tight,
+            True,
+            True,
+        )
+    ]
+    for family in FAMILIES:
+        curves = [
+            _curve(size, r.label, joint[r, family.label][0], i) for i, r in enumerate(REGIMES)
+        ]
+        panels.append(
+            Panel(
+                f"All learn, jointly stable ({family.label}): regret falls with N",
+                "agents N",
+                "regret of an agent",
+                curves,
+                True,
+                True,
+            )
+        )
+    for family in FAMILIES:
+        curves = [
+            _curve(size, r.label, _price(joint[r, family.label][1], planned[family.label]), i)
+            for i, r in enumerate(REGIMES)
+            if not r.lipschitz
+        ]
+        title = {
+            "B_i ~ 1/N": "The price of decentralisation: with B_i ~ 1/N everybody waits for somebody else to act",
+            "radius ~ 1/N": "With radius ~ 1/N only the independent pay: they take each other for weather",
+        }[family.label]
+        panels.append(
+            Panel(title, "agents N", "mean cost / least a planner can pay", curves, x_log=True)
+        )
+    return panels
+
+
+def _price(paid: np.ndarray, planned: np.ndarray) -> np.ndarray:
+    return paid / planned
+
+
+def _table(size: Size, pushed: dict, fits: dict, joint: dict, joint_fits: dict) -> Table:
+    rows: list[list[Any]] = []
+    for r, values in pushed.items():
+        rows.append(["beside pushers", r.label, r.source, f"{r.bound:g}", lab.words(fits[r])])
+        rows[-1] += [float(values.mean(0)[0]), float(values.mean(0)[-1])]
+    for (r, family), (values, _) in joint.items():
+        rows.append([f"all learn, {family}", r.label, r.source, f"{r.bound:g}"])
+        rows[-1] += [
+            lab.words(joint_fits[r, family]),
+            float(values.mean(0)[0]),
+            float(values.mean(0)[-1]),
+        ]
+    header = ["family", "regime", "theorem", "bound's exponent", "fitted"]
+    header += ["regret at N = 1", f"at N = {size.agents[-1]}"]
+    return Table(f"Exponents of N, fitted from N = {FIRST} on, with 95 % intervals", header, rows)
+
+
+def _price_table(size: Size, joint: dict, planned: dict) -> Table:
+    rows = []
+    for family in FAMILIES:
+        for r in REGIMES:
+            if not r.lipschitz:
+                price = _price(joint[r, family.label][1], planned[family.label]).mean(0)
+                rows.append([family.label, r.setting, *(float(v) for v in price)])
+    header = ["family", "setting", *(f"N = {N}" for N in size.agents)]
+    return Table("Price of decentralisation: mean cost over the least a planner can pay", header, rows)
+
+
+def _claims(
+    size: Size, pushed: dict, fits: dict, joint_fits: dict, joint: dict, planned: dict
+) -> list[Claim]:
+    out = []
+    for r, fit in fits.items():
+        reached = not fit.nonpositive and fit.exponent is not None and fit.exponent > r.bound - 0.25
+        power = {2.0: "N²", 1.0: "N", 0.0: "a power of log N"}[r.bound]
+        same = [joint_fits[r, family.label] for family in FAMILIES]
+        # 0.1: the bounds leave out factors of log N, and the first N are not quite asymptotic.
+        verdicts = [lab.verdict(f, r.bound + 0.1) for f in (fit, *same)]
+        out.append(
+            Claim(
+                f"Regret grows no faster than {power} ({r.label}).",
+                f"P2, {r.source}",
+                lab.worst(verdicts),
+                f"Exponent {lab.words(fit)} beside agents that push together; {lab.words(same[0])} and {lab.words(same[1])} "
+                f"where all learn ({FAMILIES[0].label}; {FAMILIES[1].label}).",
+            )
+        )
+        if r.bound:
+            out.append(
+                Claim(
+                    f"The {power} is reached, so it is no artefact of the proof ({r.label}).",
+                    "this project",
+                    bool(reached),
+                    f"Exponent {lab.words(fit)}; regret {pushed[r].mean(0)[0]:.3g} at N = {size.agents[0]}, "
+                    f"{pushed[r].mean(0)[-1]:.3g} at N = {size.agents[-1]}.",
+                )
+            )
+    prices = {
+        (r.setting, family.label): _price(joint[r, family.label][1], planned[family.label]).mean(0)
+        for family in FAMILIES
+        for r in REGIMES
+        if not r.lipschitz
+    }
+    thin, small = (family.label for family in FAMILIES)
+    falling = [bool(np.all(np.diff(prices[s, thin]) > 0)) for s in ("independent", "aggregated")]
+    out.append(
+        Claim(
+            "Falling regret is not falling cost: where B_i ~ 1/N each agent's own best is to do next to nothing, and all pay for it.",
+            "this project",
+            all(falling) and prices["aggregated", thin][-1] > 1.2,
+            "; ".join(
+                f"{s}: mean cost over the planner's {prices[s, thin][0]:.3f} at N = 1, {prices[s, thin][-1]:.3f} at N = {size.agents[-1]}"
+                for s in ("independent", "aggregated")
+            )
+            + ".",
+        )
+    )
+    gap = prices["independent", small][-1] - prices["aggregated", small][-1]
+    spread = (
+        joint[REGIMES[0], small][1][:, -1] - joint[REGIMES[1], small][1][:, -1]
+    ) / planned[small][:, -1]
+    out.append(
+        Claim(
+            "Not being told what the others do has a price of its own.",
+            "this project",
+            bool(spread.min() > 0),
+            f"Radius ~ 1/N, N = {size.agents[-1]}: {prices['independent', small][-1]:.3f} of the planner's cost independent, "
+            f"{prices['aggregated', small][-1]:.3f} aggregated; the difference is {gap:.3f}, from {spread.min():.3f} to {spread.max():.3f} over seeds.",
+        )
+    )
+    return out
+
+
+def _notes(size: Size) -> list[str]:
+    return [
+        f"Fits start at N = {FIRST}: the learner faces W + (N − 1)·|B||u|, which is no power of N while N is small.",
+        "The families in which all learn satisfy the small-gain bound Σ_j |B_j| Σ_p radius (1 − decay)^p < 1 with K = 0 and a stable A, so no "
+        "choice of parameters can make them unstable. The same bound keeps what others do to an agent of order 1, so that the "
+        "theorems' N, which stands for N agents of undiminished reach, never comes into play: regret falls because each agent's own influence does.",
+        "Beside pushers the step is η/N², η/N and η, as theory scales it with the gradient; a step that does not fall with N would diverge or "
+        "jump between the ends of the set.",
+        "The pushers' common random sign is independent of the world's disturbance and the same in all three regimes.",
+        "The planner's cost is a lower bound: it may spread a control over agents as it likes, each within the mean of their sets, and knows the disturbance's course. "
+        "At N = 1 what is left above 1 is the cost of learning.",
+        "Memory does not grow with log(NT), as P2's does; it is 3 for all N.",
+    ]
+
+
+def _story(size: Size) -> str:
+    return (
+        f"What do N agents cost each other? Over T = {size.rounds} rounds N = {size.agents[0]} to {size.agents[-1]} agents push a stable system of two states "
+        "through the same input, with K = 0. The theorems bound the regret of one learner whatever the others do, so first the others do "
+        "their worst: they all push the same random way, at full strength. Then everyone learns, in two families that stay jointly stable for "
+        "every N: inputs that shrink like 1/N, as in a market where each is small, and sets that do. In those the sum of what all agents "
+        "pay is set against what one planner would pay in hindsight: the price of decentralisation."
+    )
