@@ -32,6 +32,7 @@ _HOME = {
     "phalanx.online": (
         "DisturbanceAction",
         "GradientPerturbation",
+        "MeanFieldDisturbanceAction",
         "ModelPredictive",
         "StreamingController",
         "team",
@@ -248,6 +249,9 @@ if TYPE_CHECKING:  # what a type checker sees of the lazy names
     )
     from phalanx.online import (
         GradientPerturbation as GradientPerturbation,
+    )
+    from phalanx.online import (
+        MeanFieldDisturbanceAction as MeanFieldDisturbanceAction,
     )
     from phalanx.online import (
         ModelPredictive as ModelPredictive,

@@ -59,6 +59,12 @@ def play(
     decay: Annotated[
         float | None, typer.Option("--decay", metavar="ρ", help="Of the same set.")
     ] = None,
+    hindsight: Annotated[
+        str,
+        typer.Option(
+            "--hindsight", metavar="W", help="What to compare with: all, dac (quicker) or none."
+        ),
+    ] = "all",
     out: OutOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
@@ -86,12 +92,14 @@ def play(
                 world,
                 controller,
                 **settings,
+                hindsight=hindsight,
                 seed=seed,
                 progress=advance,
                 warn=lambda text: warn(f"warning: {text}"),
             )
             made = provenance("play", scenario, seed, "float64")
             given = settings | {"memory": memory, "step_size": step_size}
+            given["hindsight"] = None if hindsight == "all" else hindsight
             made["command"] += f" --controller {controller}" + "".join(
                 f" --{name.replace('_', '-')} {value}"
                 for name, value in given.items()

@@ -56,4 +56,4 @@ class BoundedAdversary(Disturbance):
         length = jnp.linalg.norm(push)
         even = jnp.full_like(push, len(push) ** -0.5)
         unit = jnp.where(length > 0, push / jnp.where(length > 0, length, 1.0), even)
-        return state, (self.size * unit)[:, None]
+        return state, (jnp.asarray(self.size) * unit)[:, None]

@@ -17,7 +17,7 @@ from phalanx.evaluation._variation import cost_variation, disturbance_variation
 from phalanx.simulation import LinearTrajectory
 
 # Rounds that are evaluated when nothing is said; numbers held by one batch; steps of a best response.
-EVALUATED, BATCH, STEPS = 100, 2_000_000, 3000
+EVALUATED, BATCH, STEPS = 100, 2_000_000, 10_000
 # Mixed derivatives that differ by less than this share are equal up to rounding.
 ROUNDING = 1e-8
 # Costs below this share of the run's mean count as this share where a relative tolerance is asked for.

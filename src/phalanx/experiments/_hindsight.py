@@ -12,6 +12,18 @@ from phalanx.evaluation import equilibrium_gap, regret
 from phalanx.experiments._contestants import stand_ins
 from phalanx.scenarios import LinearScenario
 
+# What a run is compared with, by the word that asks for it.
+CLASSES: dict[str, tuple[str, ...]] = {"all": ("dac", "linear"), "dac": ("dac",), "none": ()}
+NUMBERS = (
+    "best_dac_cost",
+    "best_linear_cost",
+    "regret_dac",
+    "regret_linear",
+    "optimality_gap",
+    "best_linear_K",
+    "best_linear_kappa",
+    "counterfactual",
+)
 # Rounds at which the equilibrium gap is computed: each is one convex problem per agent.
 GAPS = 200
 
@@ -32,54 +44,60 @@ class Hindsight:
 
 
 def hindsight(
-    scenario: LinearScenario, trajectory: Any, agent: int, learner: Any, seed: int
+    scenario: LinearScenario,
+    trajectory: Any,
+    agent: int,
+    learner: Any,
+    classes: tuple[str, ...],
+    seed: int,
 ) -> Hindsight:
-    """Regret of one agent against both classes of policies.
+    """Regret of one agent against the best of each class of policies.
 
     Args:
         scenario: whose set of disturbance-action policies is compared with, whoever played.
         trajectory: the run.
         agent: i.
         learner: the agent as the scenario describes it (see `stand_ins`); it brings K_i, H and the set.
+        classes: of `CLASSES`, which to compare with.
         seed: of the search for the best linear policy.
     """
     policies = list(trajectory.policies)
     policies[agent] = learner
     run = replace(trajectory, policies=tuple(policies))
     reading = "reacting" if scenario.online.setting == "aggregated" else "open-loop"
-    numbers: dict[str, Any] = {"counterfactual": reading}
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS) | {"counterfactual": reading}
     notes, curve = [], None
-    for key in ("dac", "linear"):
+    for key in classes:
         try:
             found = regret(run, agent, key, reading, key=seed)  # pyright: ignore[reportArgumentType]
         except (InputError, NoSolutionError) as error:
-            numbers |= {f"best_{key}_cost": None, f"regret_{key}": None}
             notes.append(f"best_{key}_cost of agent {agent} is null: {error}")
             continue
-        usable = math.isfinite(found.comparator_cost)
-        numbers[f"best_{key}_cost"] = found.comparator_cost if usable else None
-        numbers[f"regret_{key}"] = found.regret if usable else None
-        if not usable:
+        if not math.isfinite(found.comparator_cost):
             notes.append(f"best_{key}_cost of agent {agent} is null: {found.outcome.text}")
-        elif not found.outcome.ok:
+            continue
+        if not found.outcome.ok:
             notes.append(f"best_{key}_cost of agent {agent}: {found.outcome.text}")
+        numbers |= {f"best_{key}_cost": found.comparator_cost, f"regret_{key}": found.regret}
         if key == "dac":
-            numbers["optimality_gap"] = found.optimality_gap
-            curve = found.curve if usable else None
+            numbers["optimality_gap"], curve = found.optimality_gap, found.curve
         else:
-            numbers["best_linear_K"] = found.K if usable else None
-            numbers["best_linear_kappa"] = found.kappa
+            numbers |= {"best_linear_K": found.K, "best_linear_kappa": found.kappa}
     return Hindsight(numbers, curve, tuple(notes))
 
 
 def all_hindsight(
-    scenario: LinearScenario, trajectory: Any, seed: int, done: Callable[[int], None]
+    scenario: LinearScenario,
+    trajectory: Any,
+    classes: tuple[str, ...],
+    seed: int,
+    starting: Callable[[int], None],
 ) -> list[Hindsight]:
-    """`hindsight` of every agent; `done` is called with each agent before its turn."""
+    """`hindsight` of every agent; `starting` is called with each agent before its turn."""
     out = []
     for agent, learner in enumerate(stand_ins(scenario)):
-        done(agent)
-        out.append(hindsight(scenario, trajectory, agent, learner, seed))
+        starting(agent)
+        out.append(hindsight(scenario, trajectory, agent, learner, classes, seed))
     return out
 
 

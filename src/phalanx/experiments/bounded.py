@@ -11,6 +11,9 @@ from phalanx.experiments._everyone import KEPT, MEMORY, PLANT, RADII, Cell
 from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
 from phalanx.simulation import LinearTrajectory
 
+# Edge of the panel of fixed parameters.
+NEAR = 2.0
+
 
 def run(quick: bool, seed: int, progress: Any) -> Record:
     """The map and the kept cases; see `reproduce`."""
@@ -176,7 +179,7 @@ def _map_panel(cells: list[Cell], a: float, etas: tuple) -> Panel:
     edges = [etas[0], etas[-1]]
     curves.append(Curve("small gain = 1", [limit, limit], edges, style="dashed", colour=3))
     return Panel(
-        f"Radius a = {a:g}: bounded for certain left of the line, and with small steps some way beyond",
+        f"Radius a = {a:g}: left of the line bounded for certain, with small steps also beyond",
         "N (agents)", "step size η", curves, x_log=True, y_log=True,
     )  # fmt: skip
 
@@ -196,10 +199,10 @@ def _panels(cells: list[Cell], kept: dict, fixed: dict, etas: tuple) -> list[Pan
     path = kept["path"]
     gains = []
     for i, name in enumerate(("K = 0", "K ≠ 0, all loops stable")):
-        gains.append(Curve(name, *fixed[name].T, style="marks", colour=i))
+        gains.append(Curve(name, *_near(fixed[name]), style="marks", colour=i))
     gains.append(Curve("kept counterexample", *([v] for v in fixed["counterexample"]), style="marks", colour=2))  # fmt: skip
-    gains.append(Curve("stable below", [0.0, 3.0], [1.0, 1.0], style="dashed", colour=3))
-    gains.append(Curve("", [1.0, 1.0], [0.0, 3.0], style="dashed", colour=3))
+    gains.append(Curve("stable below", [0.0, NEAR], [1.0, 1.0], style="dashed", colour=3))
+    gains.append(Curve("", [1.0, 1.0], [0.0, NEAR], style="dashed", colour=3))
     return [
         *(_map_panel(cells, a, etas) for a in RADII),
         Panel(
@@ -216,9 +219,14 @@ def _panels(cells: list[Cell], kept: dict, fixed: dict, etas: tuple) -> list[Pan
         ),
         Panel(
             "Fixed parameters: gain below 1 is stable with K = 0, and not always with K ≠ 0",
-            "small gain max_i Σ_{j≠i} ‖B_j‖ Σ_p ‖M_j^{[p]}‖", "spectral radius of the joint loop", gains,
+            "small gain: the others' Σ ‖B‖ ‖M‖", "spectral radius of the joint loop", gains,
         ),
     ]  # fmt: skip
+
+
+def _near(points: np.ndarray) -> np.ndarray:
+    """(2, n) those that the panel has room for."""
+    return points[(points < NEAR).all(1)].T
 
 
 def _notes(T: int) -> list[str]:

@@ -289,7 +289,6 @@ def _panels(
                 Curve("measured", rho, gain, gain - 2 * error, gain + 2 * error, "marks"),
                 Curve("(1/ρ − 1/(2−ρ))/√(2π)", fine, (1 / fine - 1 / (2 - fine)) / np.sqrt(2 * np.pi), style="dashed"),
             ],
-            y_log=True,
         ),
         Panel(
             "H.3: regret against the best disturbance action depends on the K_i that an adversary picks",

@@ -36,7 +36,7 @@ from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
 from phalanx.experiments.design import design
 from phalanx.experiments.reproduce import Progress
 from phalanx.learners import Learned, learn
-from phalanx.scenarios import Scenario, scenario
+from phalanx.scenarios import MeanFieldName, Scenario, scenario
 from phalanx.systems import MeanFieldSystem
 
 NEAR = 1.1  # × the saddle level: the robust design that is close to what can be had
@@ -89,7 +89,7 @@ class Plan:
         sizes, quick: δ's of the full and of the quick run. learn_quickly: learn in the quick run too.
     """
 
-    scenario: str
+    scenario: MeanFieldName
     draw: Callable[[MeanFieldSystem, np.random.Generator], Direction]
     meaning: str
     sizes: tuple[float, ...]

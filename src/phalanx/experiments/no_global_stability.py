@@ -2,70 +2,29 @@
 
 from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from phalanx._record import Record
-from phalanx.costs import Quadratic
-from phalanx.disturbances import Replay
 from phalanx.evaluation._regret import regret
-from phalanx.experiments import _joint_loop as joint
 from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
-from phalanx.online import GradientPerturbation
-from phalanx.policies import LinearView, Policy, RoundFeedback
-from phalanx.simulation import LinearTrajectory, simulate
-from phalanx.systems import LinearSystem
+from phalanx.experiments._two_agents import (
+    PERIOD,
+    RADIUS,
+    SETTINGS,
+    STEP,
+    WORLDS,
+    beside_a_stranger,
+    disturbances,
+    growth,
+    pair,
+    radius_with,
+)
+from phalanx.simulation import LinearTrajectory
 
-SETTINGS = ("independent", "aggregated", "aggregated-agentwise")
 NAMES = {"independent": "independent (2.1)", "aggregated": "aggregated (2.2)", "aggregated-agentwise": "third variant (C.3)"}  # fmt: skip
-# Two scalar agents with B = 1 and the same K: (A, K). Which of the two assumptions holds is in the name.
-WORLDS = {
-    "both assumptions": (1.0, 0.5),
-    "Assumption 3 only": (1.0, 1.5),
-    "Assumption 4 only": (1.8, 0.6),
-}
-STEP, RADIUS, PERIOD = 0.001, 2.0, 20.0
-# Rounds that growth is fitted over.
-LAST = 20
 # The pair that independent learners can hold: memory 1 and this radius.
 RESCUE = 0.6
 MEMORIES, RADII = (1, 2, 3), (RESCUE, 1.0, 2.0)
-
-
-class Learner(GradientPerturbation):
-    """The library's learner with the idealised world's free response summed anew each round.
-
-    The recursion f_{t+1} = F f_t + e_t − F^{H+1} e_{t−1−H} multiplies rounding errors by F: where F is not
-    stable, which is what this experiment is about, it is noise after some fifty doublings.
-    """
-
-    def observe(self, state: Any, feedback: RoundFeedback) -> Any:
-        """As the library's, f = Σ_k F^k e_{t−k} in place of the recursion."""
-        after = super().observe(state, feedback)
-        inputs = after.w if after.e is None else after.e
-        free = jnp.zeros_like(after.free)
-        for k in reversed(range(self.memory + 1)):
-            free = jnp.asarray(self.agent.F) @ free + inputs[k]
-        return eqx.tree_at(lambda memory: memory.free, after, free)
-
-
-class Timetable(Policy):
-    """u_t = row t of a table: an agent that announced a K and plays something else."""
-
-    table: Float[np.ndarray, "T p"]
-
-    def init(self) -> None:
-        """No state is kept."""
-
-    def act(self, state: Any, view: LinearView) -> Float[jax.Array, " p"]:
-        """Row t."""
-        return jnp.asarray(self.table)[view.t]
-
-    def observe(self, state: Any, feedback: Any) -> None:
-        """Nothing is learned."""
 
 
 def run(quick: bool, seed: int, progress: Any) -> Record:
@@ -116,72 +75,6 @@ def run(quick: bool, seed: int, progress: Any) -> Record:
     )
 
 
-def disturbances(seed: int, seeds: int, T: int) -> Float[np.ndarray, "S T 1"]:
-    """A wave of random phase and a little noise, one per seed."""
-    rng = np.random.default_rng(seed)
-    phase = rng.uniform(0, 2 * np.pi, (seeds, 1))
-    wave = np.sin(2 * np.pi * np.arange(T) / PERIOD + phase)
-    return (wave + rng.uniform(-0.3, 0.3, (seeds, T)))[..., None]
-
-
-def learner(A: float, K: float, setting: Any, memory: int, radius: float = RADIUS) -> Learner:
-    """One of two agents that know each other's K."""
-    known = {"others": [[K]]} if setting == "aggregated" else {}
-    # Equinox hands the parent's __init__ down, which type checkers do not know.
-    make: Any = Learner
-    return make(
-        [[A]],
-        [[1.0]],
-        [[K]],
-        memory=memory,
-        step_size=STEP,
-        radius=radius,
-        setting=setting,
-        **known,
-    )
-
-
-def pair(
-    A: float, K: float, w: np.ndarray, setting: Any, memory: int, radius: float = RADIUS
-) -> LinearTrajectory:
-    """Both learn."""
-    return _simulate(A, [learner(A, K, setting, memory, radius)] * 2, w, setting)
-
-
-def beside_a_stranger(w: np.ndarray, setting: Any, memory: int) -> LinearTrajectory:
-    """One learns with K = 1.5; the other announced K = 1.5 too, and plays a square wave."""
-    A, K = WORLDS["Assumption 3 only"]
-    square = np.where(np.arange(len(w)) % 190 < 95, 1.0, -1.0)[:, None]
-    return _simulate(A, [learner(A, K, setting, memory), Timetable(square)], w, setting)
-
-
-def _simulate(A: float, policies: list, w: np.ndarray, setting: Any) -> LinearTrajectory:
-    information = "independent" if setting == "independent" else "aggregated"
-    system = LinearSystem(A=[[A]], B=[[[1.0]]] * 2)
-    return simulate(
-        system, policies, Replay(w), Quadratic(), len(w), information=information, throw=False
-    )
-
-
-def growth(run: LinearTrajectory) -> float:
-    """|x|'s factor per round over the last rounds before the record ends; NaN if nothing blew up."""
-    if run.outcome.ok:
-        return float("nan")
-    size = np.log(np.abs(run.x[-LAST - 1 : -1, 0]))
-    return float(np.exp(np.polyfit(np.arange(len(size)), size, 1)[0]))
-
-
-def radius_with(m: float, A: float = 1.0, K: float = 1.5) -> float:
-    """Spectral radius of two independent agents with M = (m): memory 1."""
-    one = np.eye(1)
-    return joint.radius(
-        joint.joint_loop(A * one, [one] * 2, [K * one] * 2, [np.full((1, 1, 1), m)] * 2)
-    )
-
-
-# --- what is said of them ------------------------------------------------------------------------
-
-
 def _late(run: LinearTrajectory) -> float:
     """Agent 0's mean cost over the second half; infinite where there is none."""
     return float(run.cost[len(run.cost) // 2 :, 0].mean()) if run.outcome.ok and run.cost is not None else np.inf  # fmt: skip
@@ -211,14 +104,14 @@ def _claims(worlds: dict, grid: dict, rescued: list, guest: dict, memories: tupl
             "The aggregated setting fails without Assumption 4: two scalar agents with A = B = 1 and K = 1.5, each stable alone (−0.5).",
             "P2, Assumption 4; the example is this project's smallest",
             bool(np.allclose(factors, 2.0, atol=1e-3)),
-            f"With every memory and radius tried the state grows by {np.nanmin(factors):.4f} to {np.nanmax(factors):.4f} a round, as the joint loop −2 says: "
+            f"With every memory and radius tried the state grows by {_span(factors)} a round, as the joint loop −2 says: "
             "M acts on the true w, which no state enters.",
         ),
         Claim(
             "Agent-wise stability is enough when agents are told what the others did (third variant).",
             "P2, C.3",
             not np.allclose(agentwise, 2.0, atol=1e-3),
-            f"It grows by {np.nanmin(agentwise):.4f} to {np.nanmax(agentwise):.4f} a round just the same: the variant mends what an agent believes, not the loop.",
+            f"It grows by {_span(agentwise)} a round just the same: the variant mends what an agent believes, not the loop.",
         ),
         Claim(
             "Independent learners can hold the very pair that informed ones cannot: their estimates contain the state.",
@@ -284,6 +177,11 @@ def _regret_share(runs: list[LinearTrajectory]) -> float:
     return max(f.regret / f.agent_cost for f in found)
 
 
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.4f}", f"{max(values):.4f}"
+    return low if low == high else f"{low} to {high}"
+
+
 def _shown(cost: float) -> str:
     return f"{cost:.3g}" if np.isfinite(cost) else "without bound"
 
@@ -317,8 +215,8 @@ def _panels(grid: dict, guest: dict, memories: tuple) -> list[Panel]:
     )
     return [
         Panel(
-            "A = B = 1, K = 1.5 twice, memory 1: told or not decides, but the other way round",
-            "t (rounds)", "|x| (largest so far; independent: over one wave)", paths, y_log=True,
+            "The pair with joint loop −2, memory 1: informed agents lose it, independent ones hold it",
+            "t (rounds)", "size of x", paths, y_log=True,
         ),
         Panel(
             "Why: an independent agent's estimate contains the other's −1.5x, so that M closes a second loop",
@@ -366,6 +264,7 @@ def _guest_table(guest: dict, memories: tuple) -> Table:
 
 
 NOTES = [
+    "The first panel shows the largest |x| so far, and for independent learners its root mean square over one wave.",
     "The best M is the best of the class that acts on the true w. Independent learners act on the stranger's square wave as well and can therefore do better.",
     "Growth is fitted over the last twenty rounds before the record ends; it ends where the state is so large that no digit of w is left in it.",
     "Learners here sum the idealised world's free response afresh each round: the library's recursion for it loses all digits where F is not stable.",

@@ -17,7 +17,14 @@ from phalanx._record import Record
 from phalanx._types import LONGEST
 from phalanx.experiments._by_theory import by_theory
 from phalanx.experiments._contestants import CONTROLLERS, Contestants, contestants
-from phalanx.experiments._hindsight import Hindsight, all_hindsight, common_costs, gap
+from phalanx.experiments._hindsight import (
+    CLASSES,
+    NUMBERS,
+    Hindsight,
+    all_hindsight,
+    common_costs,
+    gap,
+)
 from phalanx.experiments._panels import Curve, Panel, Table, reproduction
 from phalanx.scenarios import LinearScenario
 from phalanx.scenarios._linear_scenario import whole
@@ -46,6 +53,7 @@ def play(
     step_size: Any = None,
     radius: float | None = None,
     decay: float | None = None,
+    hindsight: str = "all",
     seed: int = 0,
     progress: Progress = lambda share, text: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -62,6 +70,8 @@ def play(
         step_size: η of the learners, as `OnlineSettings` takes it.
         radius: a of the set that learners stay in and are compared with.
         decay: ρ of the same set.
+        hindsight: "all" compares with the best DAC and the best linear policy, "dac" with the former
+            alone (the search for the other takes long where states are many), "none" with neither.
         seed: of everything random.
         progress: called with a share of the work and a few words.
         warn: called with each sentence to be read before the first round.
@@ -102,6 +112,8 @@ def play(
         "decay": decay,
     }
     asked = {name: value for name, value in asked.items() if value is not None}
+    if hindsight not in CLASSES:
+        raise InputError(f"hindsight must be one of {', '.join(CLASSES)}, but it is {hindsight!r}.")
     T = scenario.rounds if rounds is None else rounds
     if not whole(T, LONGEST):
         raise InputError(f"rounds must be a whole number from 1 to {LONGEST:,}, but it is {T!r}.")
@@ -122,14 +134,13 @@ def play(
         compared = all_hindsight(
             scenario,
             trajectory,
+            CLASSES[hindsight],
             seed,
             lambda i: progress(PLAYED + i * share, f"in hindsight: {_name(scenario, i)}"),
         )
         equilibrium, said = _equilibrium(scenario, controller, trajectory)
         notes += [*(note for one in compared for note in one.notes), *said]
-        notes.append(
-            "best_linear_cost is an upper bound: that problem is not convex, so regret_linear may be higher."
-        )
+        notes += _about_classes(hindsight)
     else:
         notes.append(
             "Costs in hindsight, regrets and equilibrium_gap are null: the run did not reach its end."
@@ -191,6 +202,16 @@ def _equilibrium(
     return None, (f"equilibrium_gap is null: {why}.",)
 
 
+def _about_classes(hindsight: str) -> list[str]:
+    if hindsight == "all":
+        return [
+            "best_linear_cost is an upper bound: that problem is not convex, so regret_linear may be higher."
+        ]
+    left = [key for key in CLASSES["all"] if key not in CLASSES[hindsight]]
+    names = [f"best_{key}_cost and regret_{key}" for key in left]
+    return [f"{' and '.join(names)} are null: they were not asked for."]
+
+
 def _blind(scenario: LinearScenario, controller: str) -> list[str]:
     aimed = any(hasattr(cost, "target") for cost in scenario.costs)
     if not aimed or controller in ("gpc", "zero"):
@@ -213,9 +234,7 @@ def _summary(
     seed: int,
 ) -> dict[str, Any]:
     online, joint = scenario.online, players.loops.joint
-    missing = dict.fromkeys(
-        ("best_dac_cost", "best_linear_cost", "regret_dac", "regret_linear", "counterfactual")
-    )
+    missing: dict[str, Any] = dict.fromkeys(NUMBERS)
     agents = []
     for i in range(scenario.n_agents):
         paid, learned = trajectory.cost[:, i], getattr(trajectory.states[i], "M", None)

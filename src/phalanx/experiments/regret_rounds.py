@@ -75,7 +75,7 @@ class Played:
 
 def run(quick: bool, seed: int, progress: Any) -> Record:
     """The reproduction of regret's growth with T; see `reproduce`."""
-    size = Size(1000, 4, SHORT[:1]) if quick else Size(100_000, 6, SHORT)
+    size = Size(3162, 3, SHORT[:1]) if quick else Size(100_000, 6, SHORT)
     system, costs, gains = world()
     cells = [(kind, setting, MEMORY) for setting in SETTINGS for kind in lab.DISTURBANCES]
     cells += [(SHOWN, "independent", memory) for memory in size.short]

@@ -18,7 +18,7 @@ from phalanx.equilibria import RobustGame
 from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
 from phalanx.experiments.design import design
 from phalanx.learners import Method
-from phalanx.scenarios import scenario
+from phalanx.scenarios import MeanFieldName, scenario
 
 AIM = 1e-2
 GROWTH = 4
@@ -76,7 +76,7 @@ class Result:
 def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Record:
     """All contestants on both worlds."""
     seeds = range(seed, seed + (1 if quick else 3))  # of the law oracle
-    worlds: dict[str, tuple[str, ...]] = {"two-by-two": UPDATES[:1] if quick else UPDATES}
+    worlds: dict[MeanFieldName, tuple[str, ...]] = {"two-by-two": UPDATES[:1] if quick else UPDATES}
     if not quick:
         worlds["battery-fleet"] = FEW
     panels, tables, claims, numbers = [], [], [], {}

@@ -12,6 +12,7 @@ from phalanx.scenarios._scenario import Parameter, RecordedWorld, Scenario
 
 __all__ = [
     "LinearScenario",
+    "MeanFieldName",
     "OnlineSettings",
     "Parameter",
     "RecordedWorld",

@@ -133,9 +133,9 @@ class LinearScenario:
 def whole(value: Any, most: int) -> bool:
     """Whether it is a whole number from 1 to `most`."""
     right = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return right and 1 <= value <= most
+    return right and bool(1 <= value <= most)
 
 
 def _is_number(value: Any) -> bool:
     right = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return right and math.isfinite(value)
+    return right and math.isfinite(float(value))

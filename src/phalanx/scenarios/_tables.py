@@ -81,7 +81,8 @@ _WANTED = {
 
 
 def _sentence(error: Any, file: type[Table]) -> str:
-    table, names, which, rest = file, [], "", list(error["loc"])
+    names: list[str] = []
+    table, which, rest = file, "", list(error["loc"])
     # The last part is a key, unless a table itself is not one.
     while rest and (isinstance(rest[0], int) or _inner(table, rest[0])):
         part = rest[0]
@@ -90,7 +91,7 @@ def _sentence(error: Any, file: type[Table]) -> str:
         else:
             if len(rest) == 1 and error["type"] == "missing":
                 break
-            table, names = _inner(table, part) or table, [*names, part]
+            table, names = _inner(table, part) or table, [*names, str(part)]
         rest = rest[1:]
     place = f"[{'.'.join(names)}]"
     inside = f" in {place}{which}" if names else ""
@@ -100,7 +101,7 @@ def _sentence(error: Any, file: type[Table]) -> str:
     if error["type"] == "missing":
         if _inner(table, rest[0]) is None:
             return f"the key {rest[0]!r} is missing{inside}."
-        return f"the table [{'.'.join([*names, rest[0]])}] is missing{which}."
+        return f"the table [{'.'.join([*names, str(rest[0])])}] is missing{which}."
     name = place if names else ""
     if rest:
         # What follows the key is a place in a list, or pydantic's name for one kind of number.
