@@ -6,6 +6,7 @@ import pytest
 import phalanx as px
 from phalanx.experiments import _everyone as everyone
 from phalanx.experiments import _joint_loop as joint
+from phalanx.experiments import bounded
 
 
 def play_by_hand(A, B, K, M, w):
@@ -102,3 +103,9 @@ def test_a_single_agent_has_nobody_to_fall_out_with():
     assert cell.bounded
     assert cell.gain == 0
     np.testing.assert_allclose(cell.end, everyone.PLANT)
+
+
+def test_the_quick_run_says_what_was_found():
+    record = bounded.run(True, 0, lambda done, text: None)
+    verdicts = [claim["holds"] for claim in record.summary["claims"]]
+    assert verdicts == [False, *[True] * 8]

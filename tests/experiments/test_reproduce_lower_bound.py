@@ -62,7 +62,7 @@ def test_the_law_has_the_mean_it_says():
         g = np.linspace(-40, 40, 400_001)
         F = law.distribution(g)
         mean = np.trapezoid(np.where(g > 0, 1 - F, -F), g)
-        np.testing.assert_allclose(mean, law.constant, rtol=1e-6)
+        np.testing.assert_allclose(mean, law.constant, rtol=1e-3)  # a step of the grid at 0
 
 
 def test_a_class_of_one_gains_nothing():

@@ -6,6 +6,7 @@ import pytest
 import phalanx as px
 from phalanx.equilibria import stabilising_gains
 from phalanx.experiments import _two_agents as two
+from phalanx.experiments import no_global_stability
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,9 @@ def test_beside_a_stranger_only_what_was_announced_misleads(w: np.ndarray):
     }
     assert max(cost["independent"], cost["aggregated-agentwise"]) < 4
     assert cost["aggregated"] > 20
+
+
+def test_the_quick_run_says_what_was_found():
+    record = no_global_stability.run(True, 0, lambda done, text: None)
+    verdicts = [claim["holds"] for claim in record.summary["claims"]]
+    assert verdicts == [True, False, *[True] * 5]

@@ -8,7 +8,7 @@ gradient, taken by automatic differentiation of the replay at the answer:
     cost(M) − min cost ≤ ⟨∇, M⟩ + Σ_p a (1 − ρ)^p ‖∇^{[p]}‖_*
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,12 @@ def solve(
     from phalanx._linalg._balls import bounds
     from phalanx.costs import LinearStage
     from phalanx.evaluation._newton import newton, pays
-    from phalanx.evaluation._quadratic_dac import assemble, is_quadratic, minimise_quadratic
+    from phalanx.evaluation._quadratic_dac import (
+        assemble,
+        is_quadratic,
+        minimise_quadratic,
+        spanned,
+    )
     from phalanx.evaluation._rollout import World, dac_costs, dac_slope
 
     limits = bounds(radius, decay, memory)
@@ -149,8 +154,9 @@ def solve(
             M = _least_of_linear(slope_0, limits)
             least = support(slope_0, limits)
         elif is_quadratic(world.cost):
-            quadratic = assemble(world, memory, burn_in)
-            M = minimise_quadratic(quadratic, limits, tolerance, least)[0]
+            V = spanned(world.fed)
+            quadratic = assemble(replace(world, fed=world.fed @ V), memory, burn_in)
+            M = minimise_quadratic(quadratic, limits, tolerance, least)[0] @ V.T
         else:
             if pays(world, memory):
 

@@ -8,6 +8,10 @@ The state answers M^{[p]} with the same response whatever p, only p rounds later
 Stacked and weighted as Z_s = (√Q ∂x, √R ∂u), block (p, q) of the quadratic's matrix is Σ_t Z_{t−p}ᵀ Z_{t−q}, which differs
 from block (p−1, q−1) by one term at each end of the run: only the first row of blocks is summed over time, H times less
 work than the regression it stands for. Time passes in chunks, so memory does not grow with the run.
+
+Two things shrink large worlds and change nothing: rows that the weights do not see are left out of Z, and ŵ may be
+handed over in coordinates of the subspace it lives in (`spanned`), which is as large as what pushes the state, not as
+the state.
 """
 
 import itertools
@@ -18,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import block_diag
 
 from phalanx._linalg._balls import project_host
 from phalanx.costs import Quadratic, Tracking
@@ -54,50 +59,66 @@ def is_quadratic(cost: object) -> bool:
     return isinstance(cost, Quadratic | Tracking)
 
 
+def spanned(fed: Float[np.ndarray, "T n"]) -> Float[np.ndarray, "n r"]:
+    """V with orthonormal columns and ŵ = V Vᵀ ŵ up to rounding; the identity where ŵ goes everywhere.
+
+    M^{[p]} = m^{[p]} Vᵀ then is as large as m^{[p]}, and what M does across V reaches no cost.
+    """
+    sizes, directions = np.linalg.svd(fed, full_matrices=False)[1:]
+    seen = sizes > max(fed.shape) * np.finfo(float).eps * sizes[0]
+    if seen.sum() in (0, fed.shape[1]):
+        return np.eye(fed.shape[1])
+    return directions[seen].T
+
+
 def responses(
     world: Counterfactual, memory: int, burn_in: int
 ) -> Iterator[tuple[int, int, Float[np.ndarray, "L rows pn"]]]:
     """Chunk by chunk (start, stop, Z): unweighted Z_s from `memory` rounds before start up to stop − 1.
 
-    A chunk starts at `burn_in`. Call it in float64.
+    A chunk starts at `burn_in`; `fed` may have fewer entries than the state. Call it in float64.
     """
-    T, n = world.fed.shape
-    p, rows = world.B.shape[1], n + world.B.shape[1]
+    T, r = world.fed.shape
+    n, p = world.B.shape
+    rows = n + p
     # A Newton step spreads the columns of all lags out.
-    length = int(min(T, max(2 * memory, CHUNK // (rows * p * n * memory))))
+    length = int(min(T, max(2 * memory, CHUNK // (rows * p * r * memory))))
     F, B = jnp.asarray(world.loop), jnp.asarray(world.B)
-    state = jnp.zeros((n, p * n))
-    halo = np.zeros((memory, rows, p * n))
+    state = jnp.zeros((n, p * r))
+    halo = np.zeros((memory, rows, p * r))
     edges = sorted({*range(0, T, length), burn_in, T})
     for start, stop in itertools.pairwise(edges):
         L = stop - start
-        fed = np.zeros((length, n))
+        fed = np.zeros((length, r))
         fed[:L] = world.fed[start:stop]
         G, after = _responses(F, B, state, jnp.asarray(fed))
         state, G, fed = after[L - 1], np.asarray(G)[:L], fed[:L]
-        direct = (np.eye(p)[None, :, :, None] * fed[:, None, None, :]).reshape(L, p, p * n)
+        direct = (np.eye(p)[None, :, :, None] * fed[:, None, None, :]).reshape(L, p, p * r)
         Z = np.concatenate([halo, np.concatenate([G, direct - world.K @ G], axis=1)])
         yield start, stop, Z
         halo = Z[-memory:]
 
 
 def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
-    """The run's cost from round `burn_in` on, as a quadratic in M. Call it in float64."""
-    T, n = world.fed.shape
-    p, H = world.B.shape[1], memory
-    rows = n + p
-    root = np.zeros((rows, rows))
-    root[:n, :n], root[n:, n:] = _root(world.cost.Q, n), _root(world.cost.R, p)
-    x, u = dac_paths(World(world), jnp.zeros((1, p, n)))
+    """The run's cost from round `burn_in` on, as a quadratic in M. Call it in float64.
+
+    `fed` may have fewer entries than the state (see `spanned`); M then reads these.
+    """
+    T, r = world.fed.shape
+    n, p = world.B.shape
+    H, d = memory, p * r
+    root = block_diag(_root(world.cost.Q, n), _root(world.cost.R, p))
+    rows = len(root)
+    x, u = dac_paths(World(world), jnp.zeros((1, p, r)))
     x = np.asarray(x)
     if isinstance(world.cost, Tracking):
         now = world.first_round + np.arange(T)
         x = x - world.cost.target[np.minimum(now, len(world.cost.target) - 1)]
-    base = np.concatenate([x, np.asarray(u)], axis=1) @ root  # (T, n + p)
+    base = np.concatenate([x, np.asarray(u)], axis=1) @ root.T  # (T, rows)
 
-    first_row = np.zeros((H, p * n, p * n))
-    g = np.zeros((H, p * n))
-    entering = leaving = np.zeros((H, rows, p * n))
+    first_row = np.zeros((H, d, d))
+    g = np.zeros((H, d))
+    entering = leaving = np.zeros((H, rows, d))
     for start, stop, Z in responses(world, H, burn_in):
         Z = root @ Z
         if start == burn_in:
@@ -105,7 +126,7 @@ def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
         leaving = Z[-H:]
         if start < burn_in:
             continue
-        flat = Z.reshape(-1, p * n)
+        flat = Z.reshape(-1, d)
         size = (stop - start) * rows
         lagged = [flat[(H - q) * rows :][:size] for q in range(1, H + 1)]
         weight = base[start:stop].ravel()
@@ -113,7 +134,7 @@ def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
             first_row[q] += lagged[0].T @ lagged[q]
             g[q] += weight @ lagged[q]
 
-    blocks = np.zeros((H, H, p * n, p * n))
+    blocks = np.zeros((H, H, d, d))
     blocks[0] = first_row
     for i in range(1, H):
         for j in range(i, H):
@@ -123,9 +144,9 @@ def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
                 + entering[-1 - i].T @ entering[-1 - j]
                 - leaving[-1 - i].T @ leaving[-1 - j]
             )
-    P = blocks.swapaxes(1, 2).reshape(H * p * n, H * p * n)
+    P = blocks.swapaxes(1, 2).reshape(H * d, H * d)
     P = np.triu(P) + np.triu(P, 1).T
-    return QuadraticInM(P, g.ravel(), float((base[burn_in:] ** 2).sum()), (H, p, n))
+    return QuadraticInM(P, g.ravel(), float((base[burn_in:] ** 2).sum()), (H, p, r))
 
 
 def minimise_quadratic(
@@ -200,10 +221,11 @@ def _responses(F: jax.Array, B: jax.Array, G: jax.Array, fed: jax.Array):
     return jax.lax.scan(step, G, fed)[1]
 
 
-def _root(weight: np.ndarray, size: int) -> Float[np.ndarray, "size size"]:
-    """The symmetric root of a weight, which may be a scalar."""
+def _root(weight: np.ndarray, size: int) -> Float[np.ndarray, "rows size"]:
+    """Rows whose squares sum to the weight, which may be a scalar; none for directions that cost nothing."""
     weight = np.asarray(weight, dtype=np.float64)
     if weight.ndim == 0:
         return np.sqrt(weight) * np.eye(size)
     values, vectors = np.linalg.eigh(weight)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    seen = values > size * np.finfo(float).eps * np.abs(values).max()
+    return np.sqrt(values[seen])[:, None] * vectors[:, seen].T

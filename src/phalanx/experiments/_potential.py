@@ -2,19 +2,22 @@
 
 All agents pay c(x) = xᵀQx, or xᵀQx + r_i|u^i|² with K = 0. Then y_t and v_t of the idealised round are affine in the
 M's, and curvature, gradients and best responses are small matrices, round by round. A best response of least norm
-that lies inside the agent's set is exact; the share that does not is counted.
+that lies inside the agent's set is exact; where it lies outside, the minimum is searched for and proved to an accuracy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from phalanx._linalg import _balls
 from phalanx.costs import Quadratic
 from phalanx.disturbances import Replay
+from phalanx.evaluation._accelerated import minimise
 from phalanx.evaluation._round_game import RoundGame
 from phalanx.online import team
 from phalanx.simulation import simulate
@@ -22,6 +25,8 @@ from phalanx.systems import LinearSystem
 
 # Singular values of a best response's matrix below this share of the largest are rounding.
 ROUNDING = 1e-10
+# Searched responses: accepted gap as a share of the round's cost (of this share of the mean, if that is more), gradients, batch.
+ACCEPTED, FLOOR, STEPS, BATCH = 1e-3, 1e-6, 500, 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +65,8 @@ class Played:
 
     Attributes:
         w: (T, q). M: (T, H, p, n) per agent. gap: (T,) max over agents. potential: (T,) Φ_t(M_t).
-        drift: (T−1,) |Φ_{t+1}(M_{t+1}) − Φ_t(M_{t+1})|. curvature: L. outside: share of best responses that the
-            closed form leaves the set with; their gaps are upper bounds.
+        drift: (T−1,) |Φ_{t+1}(M_{t+1}) − Φ_t(M_{t+1})|. curvature: L.
+        certificate: (T,) a true gap is at least `gap` and at most this much more.
     """
 
     w: Float[np.ndarray, "T q"]
@@ -70,7 +75,7 @@ class Played:
     potential: Float[np.ndarray, " T"]
     drift: Float[np.ndarray, " T1"]
     curvature: float
-    outside: float
+    certificate: Float[np.ndarray, " T"]
 
 
 def play(
@@ -93,12 +98,12 @@ def play(
 def evaluated(team_: Team, w: np.ndarray, M: Sequence[np.ndarray], L: float) -> Played:
     """What `play` hands over, for parameters however they were come by."""
     game = team_.game(w, M)
-    gap, size = gaps(team_, game)
+    gap, certificate = gaps(team_, game)
     here = _value(team_, game)
     later = team_.game(w, [np.concatenate([m[1:], m[-1:]]) for m in M])
     # Φ_t at M_{t+1}: the next round's parameters in this round's world.
     drift = np.abs(here[1:] - _value(team_, later)[:-1])
-    return Played(w, tuple(M), gap.max(1), here, drift, L, float((size > team_.radius).mean()))
+    return Played(w, tuple(M), gap.max(1), here, drift, L, certificate.max(1))
 
 
 def curvatures(team_: Team, game: RoundGame) -> Float[np.ndarray, " R"]:
@@ -115,17 +120,23 @@ def curvatures(team_: Team, game: RoundGame) -> Float[np.ndarray, " R"]:
 
 
 def gaps(team_: Team, game: RoundGame) -> tuple[np.ndarray, np.ndarray]:
-    """(R, N) what each agent could still save alone, and the largest block norm of the M that saves it."""
-    root, gap, size = _root(team_.Q), [], []
+    """(R, N) what each agent could still save alone, and how much more it could be at most."""
+    root, gap, certificate = _root(team_.Q), [], []
     for i, M in enumerate(game.M):
         rows = _rows(team_, game, i)
         now = np.concatenate([game.y @ root.T, np.sqrt(team_.R[i]) * game.v[i]], axis=1)
         move = np.linalg.pinv(rows, rcond=ROUNDING) @ now[:, :, None]
-        saved = (rows @ move)[:, :, 0]
         # The part of `now` in reach of the agent is what it can take away: a projection.
-        gap.append((saved**2).sum(1))
-        size.append(np.linalg.norm(M - move.reshape(M.shape), 2, axis=(-2, -1)).max(1))
-    return np.stack(gap, 1), np.stack(size, 1)
+        saved = ((rows @ move)[:, :, 0] ** 2).sum(1)
+        left = np.zeros(len(M))
+        size = np.linalg.norm(M - move.reshape(M.shape), 2, axis=(-2, -1)).max(1)
+        outside = np.flatnonzero(size > team_.radius)
+        floor = FLOOR * (now**2).sum(1).mean()
+        for some in (outside[at : at + BATCH] for at in range(0, len(outside), BATCH)):
+            saved[some], left[some] = _search(team_, rows[some], now[some], M[some], floor)
+        gap.append(saved)
+        certificate.append(left)
+    return np.stack(gap, 1), np.stack(certificate, 1)
 
 
 def slopes(team_: Team, played: Played) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +157,39 @@ def slopes(team_: Team, played: Played) -> tuple[np.ndarray, np.ndarray]:
 def running_mean(values: np.ndarray) -> np.ndarray:
     """Mean up to each round."""
     return np.cumsum(values) / np.arange(1, len(values) + 1)
+
+
+class _Residual(eqx.Module):
+    """|b + F (M − M_0)|², row by row."""
+
+    rows: jax.Array
+    now: jax.Array
+    M: jax.Array
+
+    def __call__(self, M: jax.Array) -> jax.Array:
+        move = (M - self.M).reshape(len(M), -1)
+        return ((self.now + jnp.einsum("rab,rb->ra", self.rows, move)) ** 2).sum(1)
+
+
+def _search(
+    team_: Team, rows: np.ndarray, now: np.ndarray, M: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Savings and certificates of best responses that the set binds."""
+    count = len(M)
+    fill = [*range(count), *[0] * (BATCH - count)]  # one size, one program
+    with jax.enable_x64(True):
+        objective = _Residual(*(jnp.asarray(part[fill]) for part in (rows, now, M)))
+        value = (now[fill] ** 2).sum(1)
+        found = minimise(
+            objective,
+            objective.M,
+            jnp.full((BATCH, team_.memory), team_.radius),
+            jnp.asarray(ACCEPTED * np.maximum(value, floor)),
+            jnp.full(BATCH, 1e-3),
+            jnp.asarray(STEPS),
+        )
+        best, gap = np.asarray(found.value)[:count], np.asarray(found.gap)[:count]
+    return np.maximum(value[:count] - best, 0.0), gap
 
 
 def _root(Q: np.ndarray) -> np.ndarray:
@@ -197,52 +241,29 @@ def _recorded(team_: Team, w: np.ndarray, step: float) -> tuple[np.ndarray, ...]
 
 
 def _frozen(team_: Team, w: np.ndarray, step: float) -> tuple[np.ndarray, ...]:
-    import jax
-    import jax.numpy as jnp
-
     game = team_.game(w)
     limits = _balls.bounds(team_.radius, 0.0, team_.memory)
+    parts = (np.stack(game.reach), np.stack(team_.gains), team_.Q, team_.R, limits, step)
     with jax.enable_x64(True):
-        constants = (
-            jnp.asarray(np.stack(game.reach)),
-            jnp.asarray(np.stack(team_.gains)),
-            jnp.asarray(team_.Q),
-            jnp.asarray(team_.R),
-            jnp.asarray(limits),
-            jnp.asarray(step),
-        )
-        M = _compiled_frozen()(constants, jnp.asarray(game.windows), jnp.asarray(game.y))
-    return tuple(np.asarray(M).swapaxes(0, 1))
+        constants = tuple(jnp.asarray(part, jnp.float64) for part in parts)
+        M = np.asarray(_frozen_scan(constants, jnp.asarray(game.windows), jnp.asarray(game.y)))
+    return tuple(M.swapaxes(0, 1))
 
 
-def _compiled_frozen() -> Any:
-    import jax
-
-    if "frozen" not in _PROGRAMS:
-        _PROGRAMS["frozen"] = jax.jit(_frozen_scan)
-    return _PROGRAMS["frozen"]
-
-
-def _frozen_scan(constants: tuple, windows: Any, free: Any) -> Any:
+@jax.jit
+def _frozen_scan(constants: tuple, windows: jax.Array, free: jax.Array) -> jax.Array:
     """(T, N, H, p, n): projected steps along ∇Φ_t(M_t)."""
-    import jax
-    import jax.numpy as jnp
-
     reach, K, Q, R, limits, step = constants
     N, _, n, p = reach.shape
 
-    def round_(M, now):
+    def round_(M: jax.Array, now: tuple) -> tuple[jax.Array, jax.Array]:
         window, free = now
         parts = jnp.einsum("ihab,jhb->ija", M, window)
         y = free + jnp.einsum("ikna,ika->n", reach, parts[:, 1:])
-        v = parts[:, 0] - K @ y
+        own = 2 * R[:, None] * (parts[:, 0] - K @ y)
         back = jnp.einsum("n,ikna->ika", 2 * Q @ y, reach)
-        weights = jnp.concatenate([2 * R[:, None, None] * v[:, None], back], 1)
-        slope = jnp.einsum("ija,jhb->ihab", weights, window)
+        slope = jnp.einsum("ija,jhb->ihab", jnp.concatenate([own[:, None], back], 1), window)
         return _balls.project(M - step * slope, limits), M
 
     start = jnp.zeros((N, windows.shape[2], p, n), windows.dtype)
     return jax.lax.scan(round_, start, (windows, free))[1]
-
-
-_PROGRAMS: dict[str, Any] = {}

@@ -1,67 +1,49 @@
-"""Agents that do as they please: what the theorems for one learner allow its neighbours to be.
-
-They have bounded controls and no stage cost that matters. `K` is what they are known to play as
-feedback, nothing, so that replays take all they do as recorded.
-"""
+"""Agents that do as they please: what the theorems for one learner allow its neighbours to be."""
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from phalanx._types import MatrixLike
 from phalanx.policies import LinearView, Policy, RoundFeedback
 
 
-class Scripted(Policy):
-    """Plays a record of controls, come what may.
+class Stranger(Policy):
+    """u_t = script_t − K x_t + size · sign(G x_t): a record, fixed feedback, and spite, each of which may be nothing.
+
+    One class for all, so that strangers of every temper run in one compiled program.
 
     Args:
-        controls: (T, p); the last row stays. state_size: n.
+        script: (T, p) what it plays come what may; the last row stays.
+        K: (p, n) fixed feedback. Replays in which others go on reacting know it.
+        gain: (p, n) G; BᵀA pushes the way that makes |A x + B u| largest.
+        size: of that push, in each entry.
     """
 
-    controls: Float[np.ndarray, "T p"]
+    script: Float[np.ndarray, "T p"]
     K: Float[np.ndarray, "p n"]
-
-    def __init__(self, controls: np.ndarray, state_size: int):
-        self.controls = np.asarray(controls, dtype=np.float64)
-        self.K = np.zeros((self.controls.shape[1], state_size))
-
-    def init(self) -> None:
-        """Nothing is kept."""
-
-    def act(self, state: Any, view: LinearView) -> Float[jax.Array, " p"]:
-        """This round's row."""
-        return jnp.asarray(self.controls)[jnp.minimum(view.t, len(self.controls) - 1)]
-
-    def observe(self, state: Any, feedback: RoundFeedback) -> None:
-        """Nothing is learned."""
-
-
-class Hostile(Policy):
-    """u = size · sign(G x): all it has, the way that makes the state grow.
-
-    Args:
-        gain: (p, n) G; BᵀA for the push that makes |A x + B u| largest. size: bound of each entry.
-    """
-
     gain: Float[np.ndarray, "p n"]
-    K: Float[np.ndarray, "p n"]
-    size: float = eqx.field(converter=float)
+    size: np.ndarray
 
-    def __init__(self, gain: np.ndarray, size: float):
-        self.gain = np.asarray(gain, dtype=np.float64)
-        self.K, self.size = np.zeros_like(self.gain), size
+    def __init__(
+        self, script: MatrixLike, K: MatrixLike, gain: MatrixLike | None = None, size: float = 0.0
+    ):
+        self.script, self.K = np.array(script, np.float64), np.array(K, np.float64)
+        self.gain = np.zeros_like(self.K) if gain is None else np.array(gain, np.float64)
+        self.size = np.asarray(size, np.float64)
 
     def init(self) -> None:
         """Nothing is kept."""
 
     def act(self, state: Any, view: LinearView) -> Float[jax.Array, " p"]:
-        """The push that answers the state."""
-        toward = jnp.matmul(jnp.asarray(self.gain), view.x, precision=jax.lax.Precision.HIGHEST)
-        return self.size * jnp.sign(toward)
+        """This round's row, and the answers to the state."""
+        script, K, gain = (jnp.asarray(part) for part in (self.script, self.K, self.gain))
+        with jax.default_matmul_precision("highest"):
+            answer = self.size * jnp.sign(gain @ view.x) - K @ view.x
+        return script[jnp.minimum(view.t, len(self.script) - 1)] + answer
 
     def observe(self, state: Any, feedback: RoundFeedback) -> None:
         """Nothing is learned."""

@@ -85,22 +85,18 @@ def play(
         NoSolutionError: a controller that does not exist for this world.
 
     Example:
-        >>> from pathlib import Path
+        >>> import numpy as np
         >>> import phalanx as px
-        >>> _ = Path("one.toml").write_text('''
-        ... [system]
-        ... kind = "linear"
-        ... A = 0.9
-        ... [[agent]]
-        ... B = 1.0
-        ... [agent.cost]
-        ... Q = 1.0
-        ... [disturbance]
-        ... kind = "sinusoid"
-        ... amplitude = 1.0
-        ... period = 20
-        ... ''')
-        >>> record = play(px.scenario("one.toml"), rounds=100)
+        >>> tank = LinearScenario(
+        ...     "tank",
+        ...     "A leaking tank",
+        ...     system=px.LinearSystem(A=0.9, B=1.0),
+        ...     costs=(px.Quadratic(Q=1.0, R=1.0),),
+        ...     gains=(np.zeros((1, 1)),),
+        ...     disturbance=px.Sinusoid(1.0, period=20),
+        ...     rounds=100,
+        ... )
+        >>> record = play(tank)
         >>> record.summary["outcome"], len(record.summary["agents"])
         ('solved', 1)
     """

@@ -13,7 +13,7 @@ from phalanx.disturbances import Replay
 from phalanx.evaluation import Exponent, best_dac, fit_exponent, regret
 from phalanx.experiments import _online as lab
 from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
-from phalanx.experiments._strangers import Scripted
+from phalanx.experiments._strangers import Stranger
 from phalanx.online import GradientPerturbation, team
 from phalanx.policies import LinearFeedback
 from phalanx.simulation import simulate
@@ -83,7 +83,7 @@ FAMILIES = (
 def run(quick: bool, seed: int, progress: Any) -> Record:
     """The reproduction of regret's growth with N; see `reproduce`."""
     size = (
-        Size((1, 8, 32, 128), 500, 3)
+        Size((1, 8, 32, 128), 500, 4)
         if quick
         else Size((1, 2, 4, 8, 16, 32, 64, 128, 256), 4000, 5)
     )
@@ -162,7 +162,7 @@ def beside_pushers(regime: Regime, size: Size, seed: int) -> Float[np.ndarray, "
         for s in range(size.seeds):
             rng = np.random.default_rng((seed, s))
             w = lab.signal("iid", size.rounds, 2, BOUND, rng)
-            pusher = Scripted(PUSH * rng.choice([-1.0, 1.0], size=(size.rounds, 1)), 2)
+            pusher = Stranger(PUSH * rng.choice([-1.0, 1.0], size=(size.rounds, 1)), IDLE)
             run = simulate(
                 system,
                 [learner, pusher],
