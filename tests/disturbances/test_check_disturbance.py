@@ -10,6 +10,7 @@ import pytest
 
 import phalanx.disturbances
 from phalanx import (
+    BoundedAdversary,
     Gaussian,
     LinearAdversary,
     RandomWalk,
@@ -40,6 +41,7 @@ ADMITTED = {
     "replay, both": Replay(common=RECORD[..., 0], idiosyncratic=RECORD),
     "adversary": LinearAdversary(GAIN, 2 * GAIN),
     "adversary by stage": LinearAdversary(np.stack([GAIN] * T), np.stack([GAIN] * T), repeat=True),
+    "adversary, bounded": BoundedAdversary(GAIN, 0.5),
     "sum": Sum(Gaussian(0.1), Sinusoid(1.0, period=24), Replay(common=RECORD[..., 0])),
 }
 

@@ -14,7 +14,18 @@ from phalanx.learners import LawOracle
 
 CONTRACT = {"sizes", "Sigma_y", "Sigma_z", "traceable", "prepare", "draws", "costs"}
 OPTIONAL = {"gradient", "dtype", "footprint", "antithetic"}
-CORE = ("_run", "_descent", "_estimators", "_quadratic", "_steps", "_method")
+CORE = (
+    "_run",
+    "_descend",
+    "_regress",
+    "_ask",
+    "_verdict",
+    "_descent",
+    "_estimators",
+    "_quadratic",
+    "_steps",
+    "_method",
+)
 
 
 @jax.tree_util.register_pytree_node_class

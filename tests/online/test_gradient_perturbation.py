@@ -136,6 +136,24 @@ def test_the_running_free_response_is_the_sum():
     np.testing.assert_allclose(run.states[0].free, wanted, rtol=1e-10, atol=1e-12)
 
 
+def test_where_f_is_unstable_no_rounding_is_carried_on():
+    """An agent that stabilises nothing by itself, beside one that does: 1.3^400 would leave no digit."""
+    system = px.LinearSystem([[1.3]], [[[1.0]], [[1.0]]])
+    learner = px.GradientPerturbation([[1.3]], [[1.0]], [[0.0]], memory=H, step_size=0.0)
+    w = rng.normal(size=(400, 1))
+    policies = [learner, px.LinearFeedback([[0.9]])]
+    run = px.simulate(system, policies, px.Replay(w), px.Quadratic(), rounds=400)
+    seen = run.states[0].w[: H + 1, 0]
+    wanted = sum(1.3**k * seen[k] for k in range(H + 1))
+    np.testing.assert_allclose(run.states[0].free, [wanted], rtol=1e-12)
+    stream = px.StreamingController(learner)
+    for x in run.x[:-1]:
+        stream.act(x)
+        stream.observe(px.Quadratic())
+    stream.act(run.x[-1])
+    np.testing.assert_allclose(stream._memory.free, [wanted], rtol=1e-12)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_the_recovered_disturbance_is_the_one_the_setting_names(setting):
     run = play(setting)

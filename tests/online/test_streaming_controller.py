@@ -124,7 +124,31 @@ def test_handing_out_what_it_learned_or_played_gives_nothing_away():
         (lambda s: s.act([1.0]), r"x has shape \(1,\) and must have shape \(4,\)"),
         (lambda s: (s.act(np.zeros(n)), s.observe(3.0)), "cost must be a stage cost or a callable"),
         (lambda s: (s.act(np.zeros(n)), s.observe(lambda x, u: x @ x)), "must give the pair"),
-        (lambda s: (s.act(np.zeros(n)), s.observe(lambda x, u: (u, x))), "slopes of shapes"),
+        (
+            lambda s: (s.act(np.zeros(n)), s.observe(lambda x, u: (u, x))),
+            r"∂c/∂x of the cost must be finite numbers of shape \(4,\)",
+        ),
+        (
+            lambda s: (s.act(np.zeros(n)), s.observe(lambda x, u: (x * np.nan, u))),
+            "∂c/∂x of the cost must be finite",
+        ),
+        (
+            lambda s: (s.act(np.zeros(n)), s.observe(lambda t, x, u: (x, u))),
+            r"cost does not fit.*missing 1 required positional argument",
+        ),
+        (
+            lambda s: (s.act(np.zeros(n)), s.observe(px.Quadratic(np.eye(3)))),
+            r"cost does not fit: asked for its slopes at x of shape \(4,\)",
+        ),
+        (
+            lambda s: (s.act(np.zeros(n)), s.observe(applied=np.zeros(3))),
+            r"applied must be finite numbers of shape \(2,\)",
+        ),
+        (lambda s: s.act([0.0, np.nan, 0.0, 0.0]), "holds nan at index 1: a sensor that failed"),
+        (
+            lambda s: px.StreamingController(px.LinearFeedback(GAINS[0])),
+            "learner must be a GradientPerturbation",
+        ),
         (
             lambda s: (s.act(np.zeros(n)), s.observe(px.Quadratic(), np.zeros(n))),
             "not known in the setting 'independent'",
@@ -163,12 +187,46 @@ def test_a_state_of_another_learner_or_a_damaged_one_is_refused(tmp_path):
         px.StreamingController.load(tmp_path / "s", learners()[0])
 
 
-def test_a_state_that_is_no_number_is_an_outcome_with_a_mend():
+def test_a_failed_sensor_changes_nothing():
+    one, other = (px.StreamingController(learners()[0]) for _ in range(2))
+    for stream in (one, other):
+        stream.act(W[0])
+        stream.observe(px.Quadratic())
+    with pytest.raises(px.InputError, match="holds inf at index 0"):
+        one.act(np.full(n, np.inf))
+    np.testing.assert_array_equal(one.act(W[1]), other.act(W[1]))
+
+
+def test_what_was_learned_beyond_any_number_is_an_outcome_with_a_mend():
     stream = px.StreamingController(learners()[0])
-    stream.act(np.zeros(n))
-    stream.observe(px.Quadratic())
-    with pytest.raises(px.PhalanxError, match="finite"):
-        stream.act(np.full(n, np.inf))
+    stream._memory.flat = np.full_like(stream._memory.flat, np.inf)
+    stream._w[0] = 1.0
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(px.NoSolutionError, match=r"In round 0 .* Lower the step size"),
+    ):
+        stream.act(np.zeros(n))
+
+
+def test_what_an_actuator_withheld_is_no_disturbance_when_it_is_said():
+    learner = px.team(SYSTEM, GAINS, memory=H, step_size=0.01)[0]
+    said, unsaid = px.StreamingController(learner), px.StreamingController(learner)
+    x = np.ones(n)
+    for stream in (said, unsaid):
+        u = stream.act(x)
+        stream.observe(px.Quadratic(), applied=u / 2 if stream is said else None)
+    after = A @ x + INPUTS[0] @ u / 2 + W[0]
+    for stream in (said, unsaid):
+        stream.act(after)
+    np.testing.assert_allclose(said._w[0], W[0], atol=1e-12)
+    np.testing.assert_allclose(unsaid._w[0], W[0] - INPUTS[0] @ u / 2, atol=1e-12)
+
+
+def test_a_neighbours_state_is_not_taken_for_ones_own(tmp_path):
+    one, neighbour = learners()
+    px.StreamingController(one).save(tmp_path / "s")
+    with pytest.raises(px.InputError, match=r"was saved with .*matrices \w+, but"):
+        px.StreamingController.load(tmp_path / "s", neighbour)
 
 
 def test_the_costs_slopes_are_their_derivatives():

@@ -17,6 +17,7 @@ from phalanx.cli._options import (
     agents_of,
     gamma_of,
     mean_field_world,
+    world_to_run,
 )
 from phalanx.cli._output import number, print_json, progress, say, table, warn
 
@@ -109,14 +110,25 @@ def run(
     seed: SeedOption = 0,
     json: JsonOption = False,
     float32: Float32Option = False,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", "-t", metavar="T", help="Rounds to play, in a linear world."),
+    ] = None,
 ) -> int:
-    """The main job, end to end: design, certify, simulate on the data and under attack, report."""
+    """The main job, end to end: design, certify, simulate on the data and under attack, report.
+
+    In a linear world: play every kind of controller on the same disturbance, compare, report.
+    """
     from dataclasses import replace
 
     from phalanx._files import folder_for_results
     from phalanx.experiments import fleet
 
-    world = mean_field_world(scenario, "run")
+    world = world_to_run(scenario, gamma, agents, float32, rounds)
+    if isinstance(world, phalanx.scenarios.LinearScenario):
+        from phalanx.cli._online_run import run_online
+
+        return run_online(world, scenario, rounds, out, seed, json)
     level, count = gamma_of(gamma, world), agents_of(agents)
     precision = "float32" if float32 else "float64"
     folder = Path("runs") / world.name if out is None else out
@@ -168,7 +180,7 @@ def report(
     from phalanx._record import Record
 
     record = Record.load(folder)
-    if record.kind not in ("fleet", "learn", "play", "reproduction"):
+    if record.kind not in ("fleet", "learn", "online-run", "play", "reproduction"):
         raise InputError(
             f"{folder} holds a record of kind {record.kind!r}; a page is made from what `phalanx run`, `learn`, "
             "`play` or `reproduce` wrote."

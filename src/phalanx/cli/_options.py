@@ -91,6 +91,29 @@ def mean_field_world(name: str, command: str) -> "Scenario":
     return world
 
 
+def world_to_run(
+    name: str, gamma: str | None, agents: str | None, float32: bool, rounds: int | None
+) -> "Scenario | LinearScenario":
+    """The world of that name or file; options that mean nothing in it are refused."""
+    from phalanx import scenario
+    from phalanx._outcome import InputError
+    from phalanx.scenarios import LinearScenario
+
+    world = scenario(name)
+    if isinstance(world, LinearScenario):
+        given = {"--gamma": gamma is not None, "--agents": agents is not None, "--float32": float32}
+        for option, there in given.items():
+            if there:
+                raise InputError(
+                    f"{option} is for mean-field fleets, and {world.name} is a linear world; leave it out."
+                )
+    elif rounds is not None:
+        raise InputError(
+            f"--rounds is for linear worlds, and {world.name} is a mean-field fleet; leave it out."
+        )
+    return world
+
+
 def linear_world(name: str, command: str) -> "LinearScenario":
     """The linear world of that name or file, for a command that is about one."""
     from phalanx import scenario

@@ -43,15 +43,19 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
 
     out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    need = 2
     for i, name in enumerate(header):
         # Words may go to the next line where the terminal is narrow; no name or number is broken.
         words = " ".join([name, *(row[i] for row in rows)]).split()
         width = max(len(word) for word in words)
+        need += 1 + (width if i else max(len(name), *(len(row[0]) for row in rows), 0))
         justify = "right" if i else "left"
         out.add_column(name, justify=justify, overflow="fold", no_wrap=not i, min_width=width)
     for row in rows:
         out.add_row(*row)
-    Console().print(out)
+    console = Console()
+    # A table that is wider than the terminal is broken by the terminal, not cut by us.
+    Console(width=max(console.width, need)).print(out)
 
 
 @contextmanager

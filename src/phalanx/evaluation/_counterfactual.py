@@ -1,6 +1,6 @@
 """One agent's own world: a recorded run, turned into a problem in which only that agent is left to decide.
 
-Two readings of "the others stay as they were" (theory.md, Section 3), one form:
+Two readings of "the others stay as they were" (docs/notation.md), one form:
 
     x_{t+1} = A x_t + B u_t + e_t,    u_t = −K x_t + Σ_p M^{[p]} ŵ_{t−p}
 

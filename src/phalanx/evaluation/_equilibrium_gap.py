@@ -83,7 +83,7 @@ def equilibrium_gap(
         InputError: a run without parameters or costs, in the independent setting, or with different memories.
         NoSolutionError: with `throw`, best responses that did not meet the tolerance.
 
-    Source: P2, Section 4, eqs. 6–8 and Theorem 4.1; theory.md, Section 3.
+    Source: P2, Section 4, eqs. 6–8 and Theorem 4.1; docs/notation.md.
 
     Example:
         >>> import numpy as np, phalanx as px

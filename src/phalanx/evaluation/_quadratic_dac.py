@@ -18,6 +18,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,8 @@ from phalanx.evaluation._rollout import World, dac_paths
 CHUNK = 4_000_000
 # Splitting: at most so many rounds of it, and how far apart the residuals may drift before the penalty moves.
 ROUNDS, DRIFT, EVERY = 2000, 5.0, 10
+
+_paths = eqx.filter_jit(dac_paths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
     H, d = memory, p * r
     root = block_diag(_root(world.cost.Q, n), _root(world.cost.R, p))
     rows = len(root)
-    x, u = dac_paths(World(world), jnp.zeros((1, p, r)))
+    x, u = _paths(World(world), jnp.zeros((1, p, r)))
     x = np.asarray(x)
     if isinstance(world.cost, Tracking):
         now = world.first_round + np.arange(T)

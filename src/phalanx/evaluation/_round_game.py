@@ -1,4 +1,4 @@
-"""The game that the agents play in one round, each with its M frozen over the memory (theory.md, Section 3, setting 2.2).
+"""The game that the agents play in one round, each with its M frozen over the memory (docs/notation.md, setting 2.2).
 
     y = Σ_{k=0..H} A_cl^k [w_{t−1−k} + Σ_j B_j Σ_p M_j^{[p]} w_{t−1−k−p}],   A_cl = A − Σ_j B_jK_j
     v_i = −K_i y + Σ_p M_i^{[p]} w_{t−p},      ℓ^i_t(M_1, …, M_N) = c^i_t(y, v_i)

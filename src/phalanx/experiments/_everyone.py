@@ -20,7 +20,7 @@ RADII = (0.1, 1.0, 10.0)
 LARGE = 1e4
 # Kept: two agents, each stable alone and both together before they learn, that destroy each other.
 KEPT = {"plant": 0.5, "memory": 1, "step_size": 0.3, "radius": 2.0}
-# Small gain does not suffice where K ≠ 0 (theory.md, Section 3).
+# Small gain does not suffice where K ≠ 0 (docs/notation.md).
 COUNTEREXAMPLE = {"A": -0.866, "K": (-0.381, -1.421), "M": (0.086, 0.021)}
 
 

@@ -43,6 +43,7 @@ class Panel:
     Attributes:
         title: a sentence that says what to see. x_label, y_label: with units.
         curves: what is drawn. x_log, y_log: logarithmic axes.
+        y_range: ends of the y axis where panels are to be compared; None fits the curves.
     """
 
     title: str
@@ -51,6 +52,24 @@ class Panel:
     curves: Sequence[Curve]
     x_log: bool = False
     y_log: bool = False
+    y_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Named numbers side by side, on axes of their own.
+
+    Attributes:
+        title: a sentence that says what to see. x_label: what the numbers are, with units.
+        labels: one name per bar. values: their lengths; None where there is no number.
+        colours: indices of the palette, one per bar.
+    """
+
+    title: str
+    x_label: str
+    labels: Sequence[str]
+    values: Sequence[float | None]
+    colours: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -71,18 +90,24 @@ class Claim:
 
 @dataclass(frozen=True)
 class Table:
-    """A short table. Attributes: title, header, rows (of words and numbers)."""
+    """A short table.
+
+    Attributes:
+        title: what it shows. header: one name per column. rows: of words and numbers.
+        kind: "numbers", or "words" for columns of sentences.
+    """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    kind: Literal["numbers", "words"] = "numbers"
 
 
 def reproduction(
     name: str,
     title: str,
     story: str,
-    panels: Sequence[Panel],
+    panels: Sequence[Panel | Bars],
     tables: Sequence[Table],
     claims: Sequence[Claim],
     settings: dict[str, Any],
@@ -104,6 +129,9 @@ def reproduction(
     """
     series, drawn = {}, []
     for i, panel in enumerate(panels):
+        if isinstance(panel, Bars):
+            drawn.append(_bars(panel))
+            continue
         curves = []
         for j, curve in enumerate(panel.curves):
             entry: dict[str, Any] = {"label": curve.label, "style": curve.style}
@@ -115,7 +143,7 @@ def reproduction(
                     series[key] = (f"panel{i}_curve{j}", np.asarray(values, dtype=np.float64))
                     entry[part] = key
             curves.append(entry)
-        words = ("title", "x_label", "y_label", "x_log", "y_log")
+        words = ("title", "x_label", "y_label", "x_log", "y_log", "y_range")
         drawn.append({word: getattr(panel, word) for word in words} | {"curves": curves})
     summary = {
         "title": title,
@@ -123,7 +151,12 @@ def reproduction(
         "settings": settings,
         "claims": [vars(claim) for claim in claims],
         "tables": [
-            {"title": t.title, "header": list(t.header), "rows": [list(row) for row in t.rows]}
+            {
+                "title": t.title,
+                "header": list(t.header),
+                "rows": [list(row) for row in t.rows],
+                "kind": t.kind,
+            }
             for t in tables
         ],
         "panels": drawn,
@@ -131,6 +164,12 @@ def reproduction(
         **(numbers or {}),
     }
     return Record("reproduction", name, summary, _dataset(series))
+
+
+def _bars(panel: Bars) -> dict[str, Any]:
+    rows = zip(panel.labels, panel.values, panel.colours, strict=True)
+    bars = [{"label": label, "value": value, "colour": colour} for label, value, colour in rows]
+    return {"title": panel.title, "x_label": panel.x_label, "bars": bars}
 
 
 def _dataset(series: dict[str, Any]) -> "xarray.Dataset":

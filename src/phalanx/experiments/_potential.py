@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._linalg import _balls
-from phalanx.costs import Quadratic
+from phalanx.costs import Quadratic, Tracking
 from phalanx.disturbances import Replay
 from phalanx.evaluation._accelerated import minimise
 from phalanx.evaluation._round_game import RoundGame
@@ -26,7 +26,7 @@ from phalanx.systems import LinearSystem
 # Singular values of a best response's matrix below this share of the largest are rounding.
 ROUNDING = 1e-10
 # Searched responses: accepted gap as a share of the round's cost (of this share of the mean, if that is more), gradients, batch.
-ACCEPTED, FLOOR, STEPS, BATCH = 1e-3, 1e-6, 500, 2048
+ACCEPTED, FLOOR, STEPS, BATCH = 1e-3, 1e-6, 200, 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,28 +79,38 @@ class Played:
 
 
 def play(
-    team_: Team, w: np.ndarray, share: float = 1.0, frozen: bool = False, curvature: float = 0.0
+    team_: Team,
+    w: np.ndarray,
+    share: float = 1.0,
+    frozen: bool = False,
+    target: np.ndarray | None = None,
 ) -> Played:
     """A run with step size share/L, L the largest curvature of the potential in the run's rounds.
 
     Args:
-        team_: who plays. w: (T, q) what is played against.
+        team_: who plays.
+        w: (T, q) what is played against.
         share: of the theorem's constant step size 1/L.
         frozen: step along the proof's gradient, with everybody's M of this round frozen over the memory, instead of
             the learner's, which has the others' recorded parts.
-        curvature: L, where it is known; worked out when 0.
+        target: (T, n) r_t of a common cost (x − r_t)ᵀQ(x − r_t); the origin when left out. Learners only.
     """
-    L = curvature or float(curvatures(team_, team_.game(w)).max())
-    M = _frozen(team_, w, share / L) if frozen else _recorded(team_, w, share / L)
-    return evaluated(team_, w, M, L)
+    L = float(curvatures(team_, team_.game(w)).max())
+    M = _frozen(team_, w, share / L) if frozen else _recorded(team_, w, share / L, target)
+    return evaluated(team_, w, M, L, target)
 
 
-def evaluated(team_: Team, w: np.ndarray, M: Sequence[np.ndarray], L: float) -> Played:
+def evaluated(
+    team_: Team, w: np.ndarray, M: Sequence[np.ndarray], L: float, target: np.ndarray | None = None
+) -> Played:
     """What `play` hands over, for parameters however they were come by."""
     game = team_.game(w, M)
+    later = team_.game(w, [np.concatenate([m[1:], m[-1:]]) for m in M])
+    if target is not None:
+        # Seen from the target the cost is xᵀQx again.
+        game.y, later.y = game.y - target, later.y - target
     gap, certificate = gaps(team_, game)
     here = _value(team_, game)
-    later = team_.game(w, [np.concatenate([m[1:], m[-1:]]) for m in M])
     # Φ_t at M_{t+1}: the next round's parameters in this round's world.
     drift = np.abs(here[1:] - _value(team_, later)[:-1])
     return Played(w, tuple(M), gap.max(1), here, drift, L, certificate.max(1))
@@ -137,6 +147,16 @@ def gaps(team_: Team, game: RoundGame) -> tuple[np.ndarray, np.ndarray]:
         gap.append(saved)
         certificate.append(left)
     return np.stack(gap, 1), np.stack(certificate, 1)
+
+
+def best_fixed(team_: Team, w: np.ndarray) -> list[np.ndarray]:
+    """The joint M, one (H, p, n) per agent, that minimises Σ_t Φ_t over the run: one least-squares problem."""
+    game = team_.game(w)
+    n, H = game.y.shape[1], team_.memory
+    rows = [_rows(team_, game, i)[:, :n].reshape(len(w) * n, -1) for i in range(len(team_.gains))]
+    found = np.linalg.lstsq(np.concatenate(rows, 1), -(game.y @ _root(team_.Q).T).reshape(-1))[0]
+    parts = np.split(found, np.cumsum([row.shape[1] for row in rows])[:-1])
+    return [m.reshape(H, *K.shape) for m, K in zip(parts, team_.gains, strict=True)]
 
 
 def slopes(team_: Team, played: Played) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +239,9 @@ def _recorded_push(reach: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return out
 
 
-def _recorded(team_: Team, w: np.ndarray, step: float) -> tuple[np.ndarray, ...]:
+def _recorded(
+    team_: Team, w: np.ndarray, step: float, target: np.ndarray | None
+) -> tuple[np.ndarray, ...]:
     learners = team(
         team_.system,
         team_.gains,
@@ -232,7 +254,7 @@ def _recorded(team_: Team, w: np.ndarray, step: float) -> tuple[np.ndarray, ...]
         team_.system,
         learners,
         Replay(w),
-        team_.costs,
+        team_.costs if target is None else Tracking(target, team_.Q, 0.0),
         len(w),
         information="aggregated",
         record="parameters",

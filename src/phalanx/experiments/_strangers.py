@@ -8,7 +8,21 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._types import MatrixLike
+from phalanx.costs import Quadratic
+from phalanx.equilibria import stabilising_gains
 from phalanx.policies import LinearView, Policy, RoundFeedback
+from phalanx.systems import LinearSystem
+
+CASTS = {
+    "nobody": "nobody acts",
+    "fixed": "fixed feedback",
+    "erratic": "erratic",
+    "hostile": "hostile",
+    "mixed": "one of each",
+}
+# Price of control that the fixed strangers' gains were made for; rounds between an erratic one's changes; how
+# often it acts at all.
+CALM, MOODS, ACTS = 5.0, 20, 2 / 3
 
 
 class Stranger(Policy):
@@ -35,6 +49,11 @@ class Stranger(Policy):
         self.gain = np.zeros_like(self.K) if gain is None else np.array(gain, np.float64)
         self.size = np.asarray(size, np.float64)
 
+    @property
+    def bound(self) -> float:
+        """The most that script and spite come to in a control; feedback has no bound of its own."""
+        return float(np.abs(self.script).max() + np.abs(self.size))
+
     def init(self) -> None:
         """Nothing is kept."""
 
@@ -47,3 +66,30 @@ class Stranger(Policy):
 
     def observe(self, state: Any, feedback: RoundFeedback) -> None:
         """Nothing is learned."""
+
+
+def cast_of(
+    name: str, system: LinearSystem, size: float, rounds: int, rng: np.random.Generator
+) -> list[Stranger]:
+    """Agents 1, 2, … of a system with one control each, as one of `CASTS`; agent 0 is left to somebody else.
+
+    Args:
+        name: of the cast.
+        system: n states, N agents.
+        size: bound of what erratic and hostile ones play.
+        rounds: T.
+        rng: draws the moods.
+    """
+    A, n = system.A, system.state_size
+    calm = stabilising_gains(system, Quadratic(1.0, CALM), "lqr").K
+    out = []
+    for j in range(1, system.n_agents):
+        mood = ("fixed", "erratic", "hostile")[(j - 1) % 3] if name == "mixed" else name
+        changes = (rng.random(rounds) < 1 / MOODS).cumsum()
+        levels = rng.uniform(-size, size, changes[-1] + 1)
+        levels = levels * (rng.random(len(levels)) < ACTS)
+        script = levels[changes][:, None] if mood == "erratic" else np.zeros((rounds, 1))
+        feedback = calm[j] if mood == "fixed" else np.zeros((1, n))
+        spite = size if mood == "hostile" else 0.0
+        out.append(Stranger(script, feedback, system.input_matrix(j).T @ A, spite))
+    return out

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ from phalanx.costs import Quadratic
 from phalanx.disturbances import Replay
 from phalanx.experiments import _joint_loop as joint
 from phalanx.online import GradientPerturbation
-from phalanx.policies import LinearView, Policy, RoundFeedback
+from phalanx.policies import LinearView, Policy
 from phalanx.simulation import LinearTrajectory, simulate
 from phalanx.systems import LinearSystem
 
@@ -26,23 +25,6 @@ SETTINGS = ("independent", "aggregated", "aggregated-agentwise")
 STEP, RADIUS, PERIOD = 0.001, 2.0, 20.0
 # Rounds that growth is fitted over.
 LAST = 20
-
-
-class Learner(GradientPerturbation):
-    """The library's learner with the idealised world's free response summed anew each round.
-
-    The recursion f_{t+1} = F f_t + e_t − F^{H+1} e_{t−1−H} multiplies rounding errors by F: where F is not
-    stable, which is what this experiment is about, it is noise after some fifty doublings.
-    """
-
-    def observe(self, state: Any, feedback: RoundFeedback) -> Any:
-        """As the library's, f = Σ_k F^k e_{t−k} in place of the recursion."""
-        after = super().observe(state, feedback)
-        inputs = after.w if after.e is None else after.e
-        free = jnp.zeros_like(after.free)
-        for k in reversed(range(self.memory + 1)):
-            free = jnp.asarray(self.agent.F) @ free + inputs[k]
-        return eqx.tree_at(lambda memory: memory.free, after, free)
 
 
 class Timetable(Policy):
@@ -69,12 +51,12 @@ def disturbances(seed: int, seeds: int, T: int) -> Float[np.ndarray, "S T 1"]:
     return (wave + rng.uniform(-0.3, 0.3, (seeds, T)))[..., None]
 
 
-def learner(A: float, K: float, setting: Any, memory: int, radius: float = RADIUS) -> Learner:
+def learner(
+    A: float, K: float, setting: Any, memory: int, radius: float = RADIUS
+) -> GradientPerturbation:
     """One of two agents that know each other's K."""
-    known = {"others": [[K]]} if setting == "aggregated" else {}
-    # Equinox hands the parent's __init__ down, which type checkers do not know.
-    make: Any = Learner
-    return make(
+    known: dict[str, Any] = {"others": [[K]]} if setting == "aggregated" else {}
+    return GradientPerturbation(
         [[A]],
         [[1.0]],
         [[K]],

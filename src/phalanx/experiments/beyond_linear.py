@@ -205,7 +205,7 @@ def _claims_tails(met: dict[str, Any], heavy: Learned, certified: JointGains) ->
     return [
         Claim(
             "Under heavy tails the learned gains are the certified ones: a saddle point depends on covariances alone",
-            "theory.md, Section 1",
+            "docs/notation.md",
             bool(max(off) < 1e-6),
             f"Relative distance {off[0]:.2g} (controller) and {off[1]:.2g} (disturbance), after {heavy.rollouts:.3g} rollouts.",
         )

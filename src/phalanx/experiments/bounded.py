@@ -78,7 +78,7 @@ def _claims(cells: list[Cell], kept: dict, fixed: dict, others: Table, T: int) -
         ),
         Claim(
             "They do if no more than (N − 1)‖B‖Σ_p a(1−ρ)^p < 1 is allowed (small gain, K = 0), whatever the step size.",
-            "theory.md, Section 3",
+            "docs/notation.md",
             all(c.bounded for c in inside) and within <= 1 + 1e-9,
             f"All {len(inside)} runs inside are bounded, and the largest control is {within:.2f} of the bound aH·W/(1 − gain) at most.",
         ),
@@ -111,13 +111,13 @@ def _claims(cells: list[Cell], kept: dict, fixed: dict, others: Table, T: int) -
         ),
         Claim(
             "With K = 0 a small gain below 1 makes the loop of fixed parameters stable.",
-            "theory.md, Section 3",
+            "docs/notation.md",
             bool(np.all(free[free[:, 0] < 1, 1] < 1)),
             f"Of {int(np.sum(free[:, 0] < 1))} random cases with gain below 1 the largest radius is {free[free[:, 0] < 1, 1].max():.3f}.",
         ),
         Claim(
             "With K ≠ 0 it does not, though every agent alone and all without learning are stable.",
-            "theory.md, Section 3",
+            "docs/notation.md",
             bool(rho > 1 and sum_ < 1 and broken > 0 and abs(fixed["growth"] - rho) < 1e-3),
             f"The kept counterexample: gain {sum_:.3f}, radius {rho:.4f}, growth per round in play {fixed['growth']:.4f}. {broken} of "
             f"{int(np.sum(fed[:, 0] < 1))} random cases with gain below 1 are unstable.",

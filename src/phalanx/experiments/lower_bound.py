@@ -182,7 +182,7 @@ def _claims(
             f"No learner beats c√T against the best linear controller, c = {law.constant:.3f}.",
             "P2, Theorem 3.3",
             least_off >= -SLACK,
-            f"The least mean regret at T = {ends[-1]} is {least:.3f}√T, {_away(least_off)} from c√T.",
+            f"The least mean regret at T = {ends[-1]} is {least:.3f}√T, {_away(least_off)} c√T.",
         ),
         Claim(
             "Tuning does not help: the policy that did best on half of the seeds pays the same on the other half.",

@@ -123,7 +123,7 @@ bool(all(r.outcome.ok for r in rescued) and late < 2 and max(map(radius_with, M)
         ),
         Claim(
             "The third variant is right where the others' controls are bounded whatever they announced; the aggregated one is not.",
-            "theory.md, Section 3",
+            "docs/notation.md",
             bool(all(share < 0.2 for share in shares.values()) and wrong[far] > 10 * third[far]),
             f"Beside a square wave in place of the announced −1.5x the third variant's mean cost is {third[far]:.2f} with H = {far} (best M {best[far]:.2f}; regret "
             f"{max(shares.values()):.1%} of its cost at most), the aggregated one's {wrong[far]:.3g}.",
@@ -267,7 +267,6 @@ NOTES = [
     "The first panel shows the largest |x| so far, and for independent learners its root mean square over one wave.",
     "The best M is the best of the class that acts on the true w. Independent learners act on the stranger's square wave as well and can therefore do better.",
     "Growth is fitted over the last twenty rounds before the record ends; it ends where the state is so large that no digit of w is left in it.",
-    "Learners here sum the idealised world's free response afresh each round: the library's recursion for it loses all digits where F is not stable.",
     "That Assumption 4 fails is known before the first round: `stabilising_gains` warns of the joint loop −2.",
     "What is held by independent learning is luck, not a theorem: a window of M, memory 1, and a radius that keeps M in it.",
 ]

@@ -5,7 +5,6 @@ compared with the best fixed policies in hindsight, everybody else held as recor
 one rule and know what the others do, the distance from equilibrium is measured too.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ from phalanx._outcome import InputError
 from phalanx._record import Record
 from phalanx._types import LONGEST
 from phalanx.experiments._by_theory import by_theory
-from phalanx.experiments._contestants import CONTROLLERS, Contestants, contestants
+from phalanx.experiments._contestants import Contestants, contestants
 from phalanx.experiments._hindsight import (
     CLASSES,
     NUMBERS,
@@ -25,18 +24,12 @@ from phalanx.experiments._hindsight import (
     common_costs,
     gap,
 )
-from phalanx.experiments._panels import Curve, Panel, Table, reproduction
+from phalanx.experiments._play_record import name_of, play_record, size_of
 from phalanx.scenarios import LinearScenario
 from phalanx.scenarios._linear_scenario import whole
 
 # Parameters of every round are kept for the equilibrium gap up to so many numbers.
 MOST_PARAMETERS = 30_000_000
-# Agents that get a curve of their own; more are drawn as mean and range.
-DRAWN = 6
-# Points of a curve: more cannot be seen.
-POINTS = 1500
-# What is larger is left out of figures, whose axes would not hold it.
-LARGEST_DRAWN = 1e150
 # Share of the work that is playing, for the progress bar.
 PLAYED = 0.3
 
@@ -132,7 +125,7 @@ def play(
             trajectory,
             CLASSES[hindsight],
             seed,
-            lambda i: progress(PLAYED + i * share, f"in hindsight: {_name(scenario, i)}"),
+            lambda i: progress(PLAYED + i * share, f"in hindsight: {name_of(scenario, i)}"),
         )
         equilibrium, said = _equilibrium(scenario, controller, trajectory)
         notes += [*(note for one in compared for note in one.notes), *said]
@@ -144,7 +137,7 @@ def play(
     summary = _summary(scenario, controller, players, trajectory, compared, seed)
     summary |= {"equilibrium_gap": equilibrium, "notes": notes}
     progress(1.0, "done")
-    return _record(scenario, controller, trajectory, compared, summary)
+    return play_record(scenario, controller, trajectory, compared, summary)
 
 
 def _check_record(scenario: LinearScenario, rounds: int) -> None:
@@ -217,10 +210,6 @@ def _blind(scenario: LinearScenario, controller: str) -> list[str]:
     ]
 
 
-def _name(scenario: LinearScenario, agent: int) -> str:
-    return scenario.agent_names[agent] if scenario.agent_names else f"agent {agent}"
-
-
 def _summary(
     scenario: LinearScenario,
     controller: str,
@@ -237,7 +226,7 @@ def _summary(
         own = players.loops.own[i]
         agents.append(
             {
-                "name": _name(scenario, i),
+                "name": name_of(scenario, i),
                 "mean_cost": float(paid.mean()) if len(paid) else None,
                 "total_cost": float(paid.sum()),
                 **(compared[i].numbers if compared else missing),
@@ -263,134 +252,10 @@ def _summary(
         "outcome": trajectory.outcome.status,
         "reason": trajectory.outcome.text,
         "mean_cost": None if None in costs else float(np.mean(costs)),
-        "largest_state": float(_size(trajectory.x).max()),
+        "largest_state": float(size_of(trajectory.x).max()),
         "spectral_radius_joint": joint.spectral_radius,
         "kappa_joint": joint.kappa if joint.ok else None,
         "rho_joint": joint.decay if joint.ok else None,
         "agents": agents,
         "warnings": list(players.warnings),
     }
-
-
-def _record(
-    scenario: LinearScenario,
-    controller: str,
-    trajectory: Any,
-    compared: list[Hindsight],
-    summary: dict[str, Any],
-) -> Record:
-    settings = {
-        key: summary[key]
-        for key in ("controller", "setting", "rounds", "memory", "step_size", "radius", "decay")
-    }
-    story = " ".join(
-        filter(
-            None,
-            (
-                scenario.story,
-                f"{scenario.n_agents} agent{'s' * (scenario.n_agents > 1)} on {scenario.system.state_size} states, "
-                f"{trajectory.rounds:,} rounds, setting {summary['setting']}: {CONTROLLERS[controller]}.",
-                "" if trajectory.outcome.ok else trajectory.outcome.text,
-            ),
-        )
-    )
-    drawn = reproduction(
-        scenario.name,
-        f"{scenario.title}: {CONTROLLERS[controller]}",
-        story,
-        _panels(scenario, trajectory, compared),
-        [_table(summary)],
-        [],
-        settings,
-        [*summary["warnings"], *summary["notes"]],
-    )
-    series = drawn.series
-    if series is not None:
-        series = series.merge(_paths(scenario, trajectory, compared))
-    return Record("play", scenario.name, drawn.summary | summary, series)
-
-
-def _table(summary: dict[str, Any]) -> Table:
-    keys = (
-        "mean_cost",
-        "total_cost",
-        "best_dac_cost",
-        "regret_dac",
-        "best_linear_cost",
-        "regret_linear",
-    )
-    rows = [[row["name"], *(row[key] for key in keys)] for row in summary["agents"]]
-    header = ["agent", "mean cost", "total", "best DAC", "regret", "best linear", "regret to it"]
-    return Table("What each agent paid, and the least it could have paid", header, rows)
-
-
-def _panels(scenario: LinearScenario, trajectory: Any, compared: list[Hindsight]) -> list[Panel]:
-    rounds = np.arange(trajectory.rounds)
-    if not len(rounds):
-        return []
-    at = _kept(len(rounds))
-    path = _largest("", rounds, _bounded(_size(trajectory.x[:-1])))
-    average = _bounded(trajectory.cost.cumsum(axis=0) / (rounds[:, None] + 1))
-    costs = _by_agent(scenario, rounds[at], average[at])
-    far = not trajectory.outcome.ok  # where numbers end beyond all bounds, only powers can be seen
-    panels = [
-        Panel("How far the state was from rest", "round", "‖x‖", [path], y_log=far),
-        Panel("What a round cost on average, so far", "round", "mean cost", costs, y_log=far),
-    ]
-    curves = [one.curve for one in compared if one.curve is not None]
-    if curves and len(curves) == scenario.n_agents:
-        lost = np.stack(curves, axis=1)
-        drawn = _by_agent(scenario, rounds[at], lost[at])
-        end = float(lost[-1].max())
-        if end > 0:
-            guide = end * np.sqrt((rounds[at] + 1) / len(rounds))
-            drawn.append(Curve("growth like √T", rounds[at], guide, style="dashed"))
-        panels.append(
-            Panel("Regret: what the best fixed DAC would have saved", "round", "regret", drawn)
-        )
-    return panels
-
-
-def _by_agent(scenario: LinearScenario, x: np.ndarray, values: np.ndarray) -> list[Curve]:
-    """One curve per agent, or the mean of many within their range."""
-    if values.shape[1] <= DRAWN:
-        return [Curve(_name(scenario, i), x, values[:, i]) for i in range(values.shape[1])]
-    low, high = values.min(axis=1), values.max(axis=1)
-    return [Curve("mean of all agents, and their range", x, values.mean(axis=1), low, high)]
-
-
-def _size(x: np.ndarray) -> np.ndarray:
-    """|x_t|₂, without the squares that would overflow first."""
-    scale = np.maximum(np.abs(x).max(axis=1), np.finfo(float).tiny)
-    return scale * np.linalg.norm(x / scale[:, None], axis=1)
-
-
-def _bounded(values: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(values) <= LARGEST_DRAWN, values, np.nan)
-
-
-def _kept(rounds: int) -> np.ndarray:
-    """The rounds that are drawn of a smooth curve, the last among them."""
-    return np.unique(np.linspace(0, rounds - 1, min(rounds, POINTS)).astype(int))
-
-
-def _largest(label: str, x: np.ndarray, y: np.ndarray) -> Curve:
-    """A curve whose peaks survive being drawn with fewer points."""
-    width = math.ceil(len(y) / POINTS)
-    starts = np.arange(0, len(y), width)
-    return Curve(label, x[starts], np.maximum.reduceat(y, starts))
-
-
-def _paths(scenario: LinearScenario, trajectory: Any, compared: list[Hindsight]) -> Any:
-    """Everything that was played, labelled."""
-    labels = {
-        "state": scenario.state_names,
-        "agent": scenario.agent_names,
-        "disturbance": scenario.disturbance_names,
-    }
-    data = trajectory.to_dataset()
-    known = {name: list(words) for name, words in labels.items() if words}
-    curves = {i: one.curve for i, one in enumerate(compared) if one.curve is not None}
-    if len(curves) == scenario.n_agents:
-        data["regret"] = (("round", "agent"), np.stack(list(curves.values()), axis=1))
-    return data.assign_coords(known)

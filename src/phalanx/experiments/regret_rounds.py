@@ -1,90 +1,33 @@
 """P2, Theorems 3.2 and 3.4: regret against T, in both information settings, for five kinds of disturbance."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from phalanx._record import Record
-from phalanx.costs import Quadratic
-from phalanx.equilibria import StabilisingGains, stabilising_gains
-from phalanx.evaluation import Exponent, fit_exponent
+from phalanx.equilibria import StabilisingGains
+from phalanx.evaluation import fit_exponent
 from phalanx.experiments import _online as lab
+from phalanx.experiments import _three_learners as three
 from phalanx.experiments._panels import Claim, Curve, Panel, Table, reproduction
-from phalanx.online import team
-from phalanx.simulation import simulate
-from phalanx.systems import LinearSystem
+from phalanx.experiments._three_learners import MEMORY, SETTINGS, Played, Size
 
-A = ((0.8, 0.2), (-0.2, 0.8))
-B = (((1.0,), (0.0,)), ((0.0,), (1.0,)), ((0.6,), (0.6,)))
-WEIGHTS = ((1.0, 0.2), (0.2, 1.0), (1.0, 1.0))
-AGENTS, BOUND = len(B), 1.0
-MEMORY, RADIUS, DECAY, STEP = 10, 1.0, 0.3, 0.1
 # Memories that are too short for loops of these radii, and the disturbance that shows it best.
 SHORT, SHOWN = (2, 5), "iid"
-SETTINGS = ("independent", "aggregated")
-# The linear comparator is searched for, not solved: for one agent, up to this length, from so many starts.
-LINEAR_ROUNDS, STARTS, MARGIN = 10_000, 2, 0.01
 # A decade that starts before this says little about the end.
 LONG = 10_000
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is done.
-
-    Attributes:
-        rounds: the longest run. seeds. short: memories tried beside the right one.
-        lengths, linear: where regret is taken, against DAC and against linear feedback.
-    """
-
-    rounds: int
-    seeds: int
-    short: tuple[int, ...]
-
-    @property
-    def lengths(self) -> list[int]:
-        return lab.lengths(self.rounds)
-
-    @property
-    def linear(self) -> list[int]:
-        return [T for T in self.lengths if 300 <= T <= LINEAR_ROUNDS]
-
-
-@dataclass(frozen=True, eq=False)
-class Played:
-    """Runs of one kind of disturbance in one setting.
-
-    Attributes:
-        regret: (seeds, agents, lengths) against the best DAC of that length. linear: (seeds, lengths) of
-            agent 0 against the best linear feedback found, or None.
-        fit: of the mean over agents. last: its exponent over the last decade. largest: of |x| and |u|, in all rounds.
-    """
-
-    regret: Float[np.ndarray, "S N C"]
-    linear: Float[np.ndarray, "S C"] | None
-    fit: Exponent
-    last: Exponent
-    largest: tuple[float, float]
-
-    @property
-    def by_seed(self) -> Float[np.ndarray, "S C"]:
-        return self.regret.mean(1)
 
 
 def run(quick: bool, seed: int, progress: Any) -> Record:
     """The reproduction of regret's growth with T; see `reproduce`."""
     size = Size(3162, 3, SHORT[:1]) if quick else Size(100_000, 6, SHORT)
-    system, costs, gains = world()
+    system, costs, gains = three.world()
     cells = [(kind, setting, MEMORY) for setting in SETTINGS for kind in lab.DISTURBANCES]
     cells += [(SHOWN, "independent", memory) for memory in size.short]
     played = {}
     for done, cell in enumerate(cells):
-        progress(
-            done / len(cells), f"{lab.DISTURBANCES[cell[0]]}, {cell[1]}, {size.rounds} rounds"
-        )
-        played[cell] = play(system, costs, gains, *cell, size, seed)
+        progress(done / len(cells), f"{lab.DISTURBANCES[cell[0]]}, {cell[1]}, {size.rounds} rounds")
+        played[cell] = three.play(system, costs, gains, *cell, size, seed)
     progress(1.0, "done")
     main = {(kind, setting): played[kind, setting, MEMORY] for kind, setting, _ in cells}
     memories = {H: played[SHOWN, "independent", H] for H in (*size.short, MEMORY)}
@@ -96,18 +39,18 @@ def run(quick: bool, seed: int, progress: Any) -> Record:
         [_table(size, main), _linear_table(size, main), _memory_table(size, memories, gains)],
         _claims(size, main, memories, gains),
         {
-            "A": A,
-            "B": B,
-            "Q": WEIGHTS,
+            "A": three.A,
+            "B": three.B,
+            "Q": three.WEIGHTS,
             "R": 1.0,
             "gains": "LQ Nash feedback",
             "spectral radius of A − B_iK_i": [loop.spectral_radius for loop in gains.own],
             "spectral radius of A − ΣB_jK_j": gains.joint.spectral_radius,
-            "W": BOUND,
+            "W": three.BOUND,
             "memory": MEMORY,
-            "radius": RADIUS,
-            "decay": DECAY,
-            "step_size": {"initial": STEP, "decay": "sqrt"},
+            "radius": three.RADIUS,
+            "decay": three.DECAY,
+            "step_size": {"initial": three.STEP, "decay": "sqrt"},
             "rounds": size.lengths,
             "seeds": size.seeds,
             "seed": seed,
@@ -117,61 +60,6 @@ def run(quick: bool, seed: int, progress: Any) -> Record:
             "exponents": {f"{kind}, {setting}": _numbers(p) for (kind, setting), p in main.items()},
             "exponents_by_memory": {str(H): _numbers(p) for H, p in memories.items()},
         },
-    )
-
-
-def world() -> tuple[LinearSystem, list[Quadratic], StabilisingGains]:
-    """Three agents that push two states in three directions, each with a cost of its own, on Nash gains."""
-    system = LinearSystem(A=A, B=B)
-    costs = [Quadratic(np.diag(weights), 1.0) for weights in WEIGHTS]
-    return system, costs, stabilising_gains(system, costs, "nash")
-
-
-def play(
-    system: LinearSystem,
-    costs: list[Quadratic],
-    gains: StabilisingGains,
-    kind: str,
-    setting: Any,
-    memory: int,
-    size: Size,
-    seed: int,
-) -> Played:
-    """All seeds of one disturbance in one setting, everyone learning."""
-    learners = team(
-        system,
-        gains.K,
-        setting,
-        memory=memory,
-        radius=RADIUS,
-        decay=DECAY,
-        step_size={"initial": STEP, "decay": "sqrt"},
-    )
-    regret, linear, largest = [], [], (0.0, 0.0)
-    for s in range(size.seeds):
-        rng = np.random.default_rng((seed, s))
-        push = lab.disturbance(kind, size.rounds, system.A, BOUND, rng)
-        # Started off the origin: at rest the adversary would push the same way in every run.
-        x0 = 0.1 * rng.standard_normal(2)
-        run = simulate(
-            system, learners, push, costs, size.rounds, seed, x0=x0, information=setting
-        )
-        regret.append(lab.regrets(run, range(AGENTS), size.lengths))
-        if memory == MEMORY:
-            options = {"comparator": "linear", "starts": STARTS, "margin": MARGIN}
-            linear.append(lab.regrets(run, [0], size.linear, **options)[0])
-        largest = (
-            max(largest[0], float(np.abs(run.x).max())),
-            max(largest[1], float(np.abs(run.u).max())),
-        )
-    values = np.array(regret)
-    mean = values.mean(1)
-    return Played(
-        values,
-        np.array(linear) if linear else None,
-        fit_exponent(size.lengths, mean),
-        fit_exponent(size.lengths[-3:], mean[:, -3:]),
-        largest,
     )
 
 
@@ -308,8 +196,8 @@ def _memory_table(size: Size, memories: dict, gains: StabilisingGains) -> Table:
 
 def _cut(gains: StabilisingGains, memory: int) -> float:
     """What of a state the idealised cost leaves out: the largest ‖(A − B_iK_i)^{H+1}‖."""
-    loops = [np.asarray(A) - np.asarray(b) @ K for b, K in zip(B, gains.K, strict=True)]
-    return max(np.linalg.norm(np.linalg.matrix_power(F, memory + 1), 2) for F in loops)
+    loops = [np.array(three.A) - np.array(b) @ K for b, K in zip(three.B, gains.K, strict=True)]
+    return max(float(np.linalg.norm(np.linalg.matrix_power(F, memory + 1), 2)) for F in loops)
 
 
 def _growth(found: Played) -> float:
@@ -325,9 +213,7 @@ def _numbers(found: Played) -> dict[str, Any]:
     } | {"regret": found.by_seed.mean(0)}
 
 
-def _claims(
-    size: Size, main: dict, memories: dict, gains: StabilisingGains
-) -> list[Claim]:
+def _claims(size: Size, main: dict, memories: dict, gains: StabilisingGains) -> list[Claim]:
     out = []
     for setting, source in zip(SETTINGS, ("P2, Theorem 3.2", "P2, Theorem 3.4"), strict=True):
         cells = {kind: main[kind, setting] for kind in lab.DISTURBANCES}
@@ -342,23 +228,23 @@ def _claims(
                 f"Exponents over T = {size.lengths[0]} to {size.lengths[-1]}, with 95 % intervals: {said}.",
             )
         )
-    noisy = [main["iid", setting] for setting in SETTINGS]
-    calm = [main["sinusoid", setting] for setting in SETTINGS]
-    early = [_early(size, found) for found in calm], [_early(size, found) for found in noisy]
+    calm, noisy = ([_early(size, main[kind, s]) for s in SETTINGS] for kind in ("sinusoid", "iid"))
     out.append(
         Claim(
             "Where regret grows more slowly than √T, learning is a price paid once: a wave that can be predicted leaves no noise in "
-            "the gradients, while independent draws go on costing noise times step size, which sums to √T.",
+            "the gradients, while independent draws go on costing noise times step size, which sums to √T (aggregated setting).",
             "this project",
-            bool(min(early[0]) > max(early[1])),
-            f"Share of the final regret already there at T = {size.lengths[-3]} (√T makes it {10**-0.5:.0%}): sinusoid "
-            f"{early[0][0]:.0%} and {early[0][1]:.0%}, independent draws {early[1][0]:.0%} and {early[1][1]:.0%} (independent, aggregated).",
+            bool(calm[1] > 0.8 and noisy[1] < 0.5),
+            f"Share of the final regret already there at T = {size.lengths[-3]} (√T makes it {10**-0.5:.0%}): sinusoid {calm[1]:.0%}, "
+            f"independent draws {noisy[1]:.0%}. In the independent setting they are {calm[0]:.0%} and {noisy[0]:.0%}: there even a wave is not "
+            "done with, because what each takes for the disturbance holds what the others are still learning.",
         )
     )
     growth = {H: _growth(found) for H, found in memories.items()}
     enough = size.lengths[-3] >= LONG
     told = ", ".join(
-        f"{growth[H]:.2f} with H = {H} (which leaves out {_cut(gains, H):.2g} of a state)" for H in memories
+        f"{growth[H]:.2f} with H = {H} (which leaves out {_cut(gains, H):.2g} of a state)"
+        for H in memories
     )
     out.append(
         Claim(

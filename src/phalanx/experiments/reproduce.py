@@ -55,16 +55,28 @@ REPRODUCTIONS = {
         "strangers", "One learner among agents that do as they please", "P2, Theorem 3.2", "3 min"
     ),
     "lower-bound": Reproduction(
-        "lower_bound", "Nobody beats √T", "P2, Theorems 3.3 and H.3", "3 min"
+        "lower_bound", "Nobody beats √T", "P2, Theorems 3.3 and H.3", "2 min"
     ),
     "bounded": Reproduction(
-        "bounded", "Do controls stay bounded when everyone learns?", "beyond P2", "3 min"
+        "bounded", "Do controls stay bounded when everyone learns?", "beyond P2", "2 min"
     ),
     "no-global-stability": Reproduction(
         "no_global_stability", "The aggregated setting without Assumption 4", "P2, C.3", "1 min"
     ),
+    "equilibrium-tracking": Reproduction(
+        "equilibrium_tracking", "Equilibria of agents with one interest", "P2, Theorem 4.1", "2 min"
+    ),
+    "tracking-floor": Reproduction(
+        "tracking_floor", "Is the equilibrium gap's floor real?", "beyond P2", "2 min"
+    ),
+    "information": Reproduction(
+        "information", "What it is worth to know what the others did", "beyond P2", "3 min"
+    ),
+    "single-agent": Reproduction(
+        "single_agent", "Learning against fixed controllers, N = 1", "beyond P2", "1 min"
+    ),
     "comparators": Reproduction(
-        "comparators", "Two benchmarks: linear and DAC", "beyond P2", "2 min"
+        "comparators", "Two benchmarks: linear and DAC", "beyond P2", "1 min"
     ),
 }
 

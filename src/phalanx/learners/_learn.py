@@ -23,8 +23,9 @@ from phalanx.learners._gains import JointGains, distance
 from phalanx.learners._law import LawOracle
 from phalanx.learners._method import Method, as_method
 from phalanx.learners._population import PopulationOracle
-from phalanx.learners._run import check_oracle, run, verdict
+from phalanx.learners._run import check_oracle, run
 from phalanx.learners._state import State, load_best
+from phalanx.learners._verdict import verdict
 
 OracleName = Literal["law", "population", "exact"]
 

@@ -24,6 +24,8 @@ from phalanx._types import MatrixLike, array, frozen, matrix
 Setting = Literal["independent", "aggregated", "aggregated-agentwise"]
 SETTINGS = ("independent", "aggregated", "aggregated-agentwise")
 LONGEST_MEMORY = 10_000
+# A radius this little above 1 grows no rounding in any run that ends.
+MARGINAL = 1e-12
 
 
 class Agent(eqx.Module):
@@ -35,6 +37,7 @@ class Agent(eqx.Module):
         F: (n, n) the table above. tail: (n, n) F^{H+1}.
         reach: (n, (H+1)·p) the blocks F^k B, k = 0..H: what own inputs of k rounds ago do to the state.
         memory: H. setting: which row of the table above.
+        stable: whether F is; if not, nothing may be carried on by powers of F.
     """
 
     A: Float[np.ndarray, "n n"]
@@ -46,6 +49,7 @@ class Agent(eqx.Module):
     reach: Float[np.ndarray, "n Hp"]
     memory: int = eqx.field(static=True)
     setting: Setting = eqx.field(static=True)
+    stable: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Agent(eqx.Module):
         closed = self.A - self.B @ self.K
         self.F = frozen(closed if self.others is None else closed - self.others)
         self.reach, self.tail = powers(self.F, self.B, self.memory)
+        self.stable = bool(np.abs(np.linalg.eigvals(self.F)).max() <= 1.0 + MARGINAL)
 
 
 def powers(F: np.ndarray, B: np.ndarray, memory: int) -> tuple[np.ndarray, np.ndarray]:

@@ -85,7 +85,7 @@ class GradientPerturbation(Policy):
     Raises:
         InputError: sizes that do not fit, or a setting outside its range.
 
-    Source: P2, Algorithm 1 and Section 3; theory.md, Section 3.
+    Source: P2, Algorithm 1 and Section 3; docs/notation.md.
 
     Example:
         >>> import phalanx as px
@@ -197,12 +197,14 @@ class GradientPerturbation(Policy):
             learned = step(self, agent, state, slope, feedback.before.t, _project)
             seen = feedback.before.x, feedback.u, feedback.after.x, feedback.aggregate
             w, e = recovered(agent, *seen)
-            leaving = state.windows[1, -len(w) :] if state.e is None else state.e[-1]
+            # In the independent setting the inputs are the w, and need no record of their own.
+            past = state.w[: self.memory + 1] if state.e is None else state.e
+            inputs = jnp.concatenate([e[None], past])
             return Memory(
                 flat=learned[0],
                 windows=_push(jnp.concatenate([w, state.windows[0, : -len(w)]]), state.windows),
-                e=None if state.e is None else _push(e, state.e),
-                free=_idealised.free_response(agent, state.free, e, leaving),
+                e=None if state.e is None else inputs[:-1],
+                free=_idealised.free_response(agent, state.free, inputs),
                 past=learned[1],
                 rounds=state.rounds + 1,
             )

@@ -1,4 +1,4 @@
-"""The idealised cost ℓ_t(M) = c_t(y_t(M), v_t(M)) and its gradient in closed form (theory.md, Section 3).
+"""The idealised cost ℓ_t(M) = c_t(y_t(M), v_t(M)) and its gradient in closed form (docs/notation.md).
 
 y and v are the state and control had the agent played M for the last H+1 rounds, from state zero:
 
@@ -10,7 +10,8 @@ All the s, and the gradient, are one matrix product each with the *windows*: row
 ŵ_{t−j}, .., ŵ_{t−j−H+1} one after the other, j = 1..H+2. A round later they are one row down, so that
 they are carried, not built. M is kept as (H·n, p), the transposed blocks M^{[p]ᵀ} on top of each other.
 
-The free response f costs two products a round instead of H+1, because f_{t+1} = F f_t + e_t − F^{H+1} e_{t−1−H}.
+The free response f costs two products a round instead of H+1 where F is stable, because
+f_{t+1} = F f_t + e_t − F^{H+1} e_{t−1−H}.
 
 Everything here is written for NumPy and JAX arrays alike: the scan and the stream are one text.
 """
@@ -43,9 +44,18 @@ def gradient(agent: Agent, windows: Any, g_x: Any, g_u: Any) -> Any:
     return (weights.swapaxes(-1, -2) @ windows).swapaxes(-1, -2)
 
 
-def free_response(agent: Agent, free: Any, e: Any, leaving: Any) -> Any:
-    """f_{t+1} from f_t, the newest input e_t and the one that leaves, e_{t−1−H}."""
-    return agent.F @ free + e - agent.tail @ leaving
+def free_response(agent: Agent, free: Any, e: Any) -> Any:
+    """f_{t+1} from f_t and the inputs e (H+2, n), e_t first.
+
+    Two products where F is stable; where it is not they would grow the rounding of earlier rounds,
+    and the sum is taken anew, F(F(..) + e_{t−1}) + e_t.
+    """
+    if agent.stable:
+        return agent.F @ free + e[0] - agent.tail @ e[-1]
+    total = e[-2]
+    for k in reversed(range(agent.memory)):
+        total = agent.F @ total + e[k]
+    return total
 
 
 def blocks(flat: Any, memory: int) -> Any:

@@ -45,7 +45,7 @@ class MeanFieldDisturbanceAction(Policy):
     Raises:
         InputError: sizes that do not fit, or a system that varies in time.
 
-    Source: theory.md, Section 3 ("Both papers meet"); P1, eq. 13; P2, Section 2.
+    Source: docs/notation.md ("Both papers meet"); P1, eq. 13; P2, Section 2.
 
     Example:
         >>> import numpy as np

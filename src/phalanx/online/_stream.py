@@ -6,6 +6,7 @@ when the next round begins: the gradient step needs nothing of it and is taken a
 disturbance of round t is recovered by the next `act`.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -34,9 +35,9 @@ class StreamingController:
         learner: the policy; nothing of it is changed.
 
     Raises:
-        InputError: `act` and `observe` out of turn, or a state, cost or aggregate of the wrong shape.
-        NoSolutionError: the controls grew beyond any number (status "diverged"); the state is kept as it
-            was before that round.
+        InputError: `observe` out of turn, or a state, cost or aggregate of the wrong shape or not finite;
+            nothing is changed then.
+        NoSolutionError: what was learned grew beyond any number (status "diverged").
 
     Example:
         >>> import numpy as np
@@ -55,6 +56,11 @@ class StreamingController:
     """
 
     def __init__(self, learner: GradientPerturbation):
+        if not isinstance(learner, GradientPerturbation):
+            raise InputError(
+                f"learner must be a GradientPerturbation, but it is a {type(learner).__name__}; "
+                "a fixed policy needs no memory: call its formula yourself."
+            )
         self.learner = learner
         # Plain copies of the modules' fields, the memory's to be changed in place: what a module does
         # at every look-up, and a new record a round, would cost more than the mathematics.
@@ -73,7 +79,6 @@ class StreamingController:
         self._u: np.ndarray | None = None
         self._aggregate: np.ndarray | None = None
         self._told = False
-        self._learned = False
 
     @property
     def M(self) -> Float[np.ndarray, "H p n"]:
@@ -88,6 +93,9 @@ class StreamingController:
     def act(self, x: MatrixLike) -> Float[np.ndarray, " p"]:
         """The control u_t for the state x_t.
 
+        In the independent setting `observe` may be left out between two calls; nothing is then learned
+        from that round.
+
         Args:
             x: (n,) the shared state now.
 
@@ -97,6 +105,12 @@ class StreamingController:
         x = np.array(x, dtype=np.float64)
         if x.shape != self._state_shape:
             raise InputError(f"x has shape {x.shape} and must have shape {self._state_shape}.")
+        if not np.isfinite(x).all():
+            at = int(np.argmin(np.isfinite(x)))
+            raise InputError(
+                f"x must be finite, but it holds {x[at]} at index {at}: a sensor that failed, or a plant that ran away "
+                "(then lower the step size or the radius, or check that the gains stabilise the system)."
+            )
         if self._u is not None:
             self._finish(x)
         memory = self._memory
@@ -105,16 +119,21 @@ class StreamingController:
             raise NoSolutionError(
                 Outcome(
                     "diverged",
-                    f"In round {int(memory.rounds)} the control or the state is no finite number.",
+                    f"In round {int(memory.rounds)} the control is no finite number.",
                     "Lower the step size or the radius, or check that the gains stabilise the system.",
                 )
             )
         self._x, self._u = x, u
-        self._told = self._learned = False
+        self._told = False
         self._aggregate = None
         return u.copy()
 
-    def observe(self, cost: Any = None, aggregate: MatrixLike | None = None) -> None:
+    def observe(
+        self,
+        cost: Any = None,
+        aggregate: MatrixLike | None = None,
+        applied: MatrixLike | None = None,
+    ) -> None:
         """What the round cost, and what the others did in it, after `act` and before the next.
 
         Args:
@@ -122,19 +141,22 @@ class StreamingController:
                 (x, u) → (∂c/∂x, ∂c/∂u), since the slope is needed at the idealised point. None: nothing is
                 learned from this round.
             aggregate: (n,) Σ_{j≠i} B_j u^j of this round, in the aggregated settings only.
+            applied: (p,) the control that really acted, where an actuator gave less than `act` asked for. Left
+                out, what was withheld counts as disturbance.
         """
         if self._u is None or self._told:
             raise InputError("observe belongs after act, once a round.")
-        self._aggregate = self._checked(aggregate)
+        told = self._checked(aggregate)
+        acted = self._u if applied is None else _finite("applied", applied, self._u.shape)
         if cost is not None:
             memory, t = self._memory, int(self._memory.rounds)
             if cost is not self._cost:
-                self._cost = cost
                 self._slope = _slope(cost, self._state_shape, self._u.shape)
+                self._cost = cost
             memory.flat, memory.past = step(
                 self._rule, self._agent, memory, self._slope, t, self._project
             )
-        self._told = True
+        self._aggregate, self._u, self._told = told, acted, True
 
     def save(self, path: str | Path) -> None:
         """Write the state between two rounds, or in the middle of one, to one file; never half a file."""
@@ -192,10 +214,8 @@ class StreamingController:
             )
         memory, agent, H = self._memory, self._agent, self._agent.memory
         w, e = recovered(agent, self._x, self._u, x, self._aggregate)
-        if not np.isfinite(w).all():
-            raise InputError("x must be finite numbers; the last state or control was not.")
-        leaving = (self._w if memory.e is None else memory.e)[H].copy()
-        memory.free = _idealised.free_response(agent, memory.free, e, leaving)
+        past = (self._w if memory.e is None else memory.e)[: H + 1]
+        memory.free = _idealised.free_response(agent, memory.free, np.concatenate([e[None], past]))
         _push(self._w, w)
         if memory.e is not None:
             _push(memory.e, e)
@@ -211,19 +231,15 @@ class StreamingController:
             )
         if aggregate is None:
             return None
-        out = np.array(aggregate, dtype=np.float64)
-        if out.shape != self._state_shape or not np.isfinite(out).all():
-            raise InputError(
-                f"aggregate must be {self._state_shape} finite numbers, but it is {aggregate!r}."
-            )
-        return out
+        return _finite("aggregate", aggregate, self._state_shape)
 
     def _settings(self) -> str:
         learner = self.learner
         H, (p, n) = learner.memory, learner.K.shape
         return (
             f"memory {H}, {n} states, {p} inputs, setting {learner.setting}, update {learner.update}, "
-            f"step size {float(learner.initial_step)!r} ({learner.slowing}), radius {learner.radius!r}, decay {learner.decay!r}"
+            f"step size {float(learner.initial_step)!r} ({learner.slowing}), radius {learner.radius!r}, decay {learner.decay!r}, "
+            f"matrices {_digest(learner)}"
         )
 
 
@@ -246,30 +262,59 @@ def _projection(limits: np.ndarray, memory: int) -> Callable[[Any, Any], Any]:
 
 
 def _slope(cost: Any, n: tuple, p: tuple) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    slope_of_kind = getattr(type(cost), "gradient", None)
-    if slope_of_kind is not None:  # of the class: a module makes a bound method anew each time
-        return partial(slope_of_kind, cost)
-    if hasattr(cost, "gradient"):
-        return cost.gradient
-    if not callable(cost):
+    """(t, x, u) → both slopes, tried once on zeros so that what does not fit is said at once."""
+    of_kind = getattr(type(cost), "gradient", None)
+    if of_kind is not None:  # of the class: a module makes a bound method anew each time
+        slope = partial(of_kind, cost)
+    elif callable(cost):
+
+        def slope(_: Any, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            answer = cost(x, u)
+            if not isinstance(answer, tuple) or len(answer) != 2:
+                raise InputError(
+                    "cost must give the pair (∂c/∂x, ∂c/∂u) at (x, u), not the cost itself; a `px` cost gives both."
+                )
+            return _finite("∂c/∂x of the cost", answer[0], n), _finite("∂c/∂u", answer[1], p)
+
+    else:
         raise InputError(
             f"cost must be a stage cost or a callable (x, u) → (∂c/∂x, ∂c/∂u), but it is {cost!r}."
         )
-
-    def slope(_: Any, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        answer = cost(x, u)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise InputError(
-                "cost must give the pair (∂c/∂x, ∂c/∂u) at (x, u), not the cost itself; a `px` cost gives both."
-            )
-        g_x, g_u = (np.asarray(part, dtype=np.float64) for part in answer)
-        if g_x.shape != n or g_u.shape != p:
-            raise InputError(
-                f"cost gives slopes of shapes {g_x.shape} and {g_u.shape}; they must be {n} and {p}."
-            )
-        return g_x, g_u
-
+    try:
+        g_x, g_u = slope(0, np.zeros(n), np.zeros(p))
+    except InputError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"cost does not fit: asked for its slopes at x of shape {n} and u of shape {p} it failed "
+            f"({str(error).splitlines()[0]}); it must be a stage cost of these sizes, or a callable (x, u) → (∂c/∂x, ∂c/∂u)."
+        ) from error
+    if np.shape(g_x) != n or np.shape(g_u) != p:
+        raise InputError(
+            f"cost gives slopes of shapes {np.shape(g_x)} and {np.shape(g_u)}; they must be {n} and {p}."
+        )
     return slope
+
+
+def _finite(name: str, value: Any, shape: tuple) -> np.ndarray:
+    out = np.asarray(value, dtype=np.float64)
+    if out.shape != shape or not np.isfinite(out).all():
+        raise InputError(
+            f"{name} must be finite numbers of shape {shape}, but it is {_short(value)}."
+        )
+    return out
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _digest(learner: GradientPerturbation) -> str:
+    """A few letters that differ between agents: a file mixed up with a neighbour's is noticed."""
+    agent = learner.agent
+    parts = [agent.A, agent.B, agent.K, *([] if agent.others is None else [agent.others])]
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:12]
 
 
 def _view(w: np.ndarray, memory: int) -> np.ndarray:

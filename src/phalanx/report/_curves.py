@@ -1,4 +1,4 @@
-"""Curves in panels, drawn from what a study's record says about them; one figure holds them all."""
+"""Curves and bars in panels, drawn from what a study's record says about them; one figure holds them all."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+import phalanx.report._named_bars as named_bars
 import phalanx.report._theme as theme
 from phalanx._outcome import InputError
 
 PANEL_HEIGHT, LINE_HEIGHT = 2.7, 0.15
 INSIDE = 2
+# Names up to so many letters stand five, or two, abreast below their panel.
+SHORT = (5, 22)
 LONG = 1000
 STYLES = {
     "line": {"linestyle": "-"},
@@ -37,18 +40,13 @@ def picture(title: str, panels: list[dict[str, Any]], series: Any) -> theme.Pict
     def draw(wide: bool) -> Figure:
         columns = 2 if wide and len(panels) > 1 else 1
         rows = -(-len(panels) // columns)
-        lines = [len(panel["curves"]) for panel in panels]
-        lines = [n if n > INSIDE else 0 for n in lines] + [0] * (rows * columns - len(panels))
         tall = [
-            PANEL_HEIGHT + LINE_HEIGHT * max(lines[i : i + columns])
-            for i in range(0, len(lines), columns)
+            max(_height(panel) for panel in panels[i : i + columns])
+            for i in range(0, len(panels), columns)
         ]
         fig = theme.figure(wide, sum(tall))
-        grid = fig.subplots(rows, columns, squeeze=False, height_ratios=tall)
-        for axes, panel in zip(grid.flat, panels, strict=False):
+        for axes, panel in zip(_grid(fig, panels, rows, columns, tall), panels, strict=False):
             _panel(axes, panel, series, 62 if columns == 1 and wide else 44)
-        for axes in list(grid.flat)[len(panels) :]:
-            axes.set_visible(False)
         return fig
 
     described = "; ".join(_described(panel, series) for panel in panels)
@@ -57,7 +55,42 @@ def picture(title: str, panels: list[dict[str, Any]], series: Any) -> theme.Pict
     )
 
 
+def _grid(
+    fig: Figure, panels: list[dict[str, Any]], rows: int, columns: int, tall: list[float]
+) -> list[Axes]:
+    """Axes for all panels, row by row; the last row may have some to spare, which are hidden."""
+    if any("bars" in panel for panel in panels):
+        # The names of bars take room from their own row only.
+        strips = np.ravel(fig.subfigures(rows, 1, squeeze=False, height_ratios=tall))
+        found = [axes for strip in strips for axes in strip.subplots(1, columns, squeeze=False)[0]]
+    else:
+        found = list(fig.subplots(rows, columns, squeeze=False, height_ratios=tall).flat)
+    for axes in found[len(panels) :]:
+        axes.set_visible(False)
+    return found
+
+
+def _height(panel: dict[str, Any]) -> float:
+    """Inches that a panel needs, with its legend below."""
+    if "bars" in panel:
+        return named_bars.height(panel)
+    names = [curve["label"] for curve in panel["curves"] if curve["label"]]
+    lines = -(-len(names) // _columns(names, 44)) if len(names) > INSIDE else 0
+    return PANEL_HEIGHT + LINE_HEIGHT * lines
+
+
+def _columns(names: list[str], letters: int) -> int:
+    """How many names of a legend fit beside each other."""
+    longest = max(map(len, names), default=0)
+    if longest <= SHORT[0]:
+        return 5
+    return 2 if longest <= SHORT[1] or letters > 50 else 1
+
+
 def _panel(axes: Axes, panel: dict[str, Any], series: Any, letters: int) -> None:
+    if "bars" in panel:
+        named_bars.draw(axes, panel, letters)
+        return
     theme.frame(axes, panel["title"], letters)
     axes.set_xlabel(theme.clean(panel["x_label"]))
     axes.set_ylabel(theme.clean(panel["y_label"]))
@@ -82,19 +115,22 @@ def _panel(axes: Axes, panel: dict[str, Any], series: Any, letters: int) -> None
                 floor = np.nanmin(np.where(y > 0, y, np.nan), initial=np.inf) * 1e-2
                 low = np.where(low > 0, low, floor)
             axes.fill_between(x, low, high, color=theme.ink(f"s{slot}"), alpha=0.18, linewidth=0)
+    if panel.get("y_range"):
+        axes.set_ylim(*panel["y_range"])
     if not labelled:
         return
     # A few names find room inside; more of them would cover what they name.
-    if sum(bool(curve["label"]) for curve in panel["curves"]) <= INSIDE:
+    names = [curve["label"] for curve in panel["curves"] if curve["label"]]
+    if len(names) <= INSIDE:
         axes.legend(frameon=False, fontsize=7.5, handlelength=2.6)
     else:
-        columns = 2 if letters > 50 else 1
         axes.legend(
             frameon=False,
             fontsize=7.2,
             handlelength=2.6,
             labelspacing=0.25,
-            ncols=columns,
+            ncols=_columns(names, letters),
+            columnspacing=1.2,
             loc="upper left",
             bbox_to_anchor=(0, -0.17),
         )
@@ -149,6 +185,9 @@ def _caption(panel: dict[str, Any]) -> str:
 
 def _described(panel: dict[str, Any], series: Any) -> str:
     """The ends of each curve, in words, for those who do not see it."""
+    if "bars" in panel:
+        title = theme.clean(panel["title"], LONG)
+        return f"{title}: {named_bars.described(panel)}"
     parts = []
     for curve in panel["curves"]:
         y = _values(series, curve, "y")

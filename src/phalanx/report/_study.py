@@ -1,4 +1,4 @@
-"""The page of a study: a reproduction, a controller learned from costs, or agents at play.
+"""The page of a study: a reproduction, a controller learned from costs, agents at play, or several such plays.
 
 What was asked, what became of each claim, the figure, the numbers, and how to do it again.
 """
@@ -89,7 +89,7 @@ def _html(record: Record, drawn: _theme.Rendered | None) -> str:
 
 def _badge(record: Record, claims: list[dict[str, Any]]) -> tuple[str, str]:
     """The style of the verdict, and its word."""
-    if record.kind in ("learn", "play"):
+    if record.kind in ("learn", "online-run", "play"):
         outcome = record.summary["outcome"]
         good = outcome in ("converged", "solved")
         word = "played to the end" if outcome == "solved" else outcome.replace("_", " ")
@@ -114,6 +114,10 @@ def _tiles(summary: dict[str, Any]) -> str:
         for key, label in names.items()
         if key in summary
     ]
+    tiles += [
+        f"<div><dt>{escape(label)}</dt><dd>{escape(_cell(value))}</dd></div>"
+        for label, value in summary.get("tiles", [])
+    ]
     return "\n".join(tiles)
 
 
@@ -134,7 +138,8 @@ def _claims(claims: list[dict[str, Any]]) -> str:
 
 def _table(table: dict[str, Any]) -> str:
     rows = [[escape(_cell(cell)) for cell in row] for row in table["rows"]]
-    return _tables.table(table["title"], [str(name) for name in table["header"]], rows)
+    header = [str(name) for name in table["header"]]
+    return _tables.table(table["title"], header, rows, table.get("kind", "numbers"))
 
 
 def _cell(value: Any) -> str:

@@ -13,7 +13,7 @@ def write(record: Record, folder: Path) -> Path:
     it too, as SVG and as PNG at twice a screen's resolution, for documents and slides.
 
     Args:
-        record: of kind "fleet", "learn", "play" or "reproduction".
+        record: of kind "fleet", "learn", "online-run", "play" or "reproduction".
         folder: where to; made if need be.
 
     Returns:
@@ -23,6 +23,6 @@ def write(record: Record, folder: Path) -> Path:
         InputError: a record of another kind or with something missing, or a folder that cannot be
             written to.
     """
-    if record.kind in ("learn", "play", "reproduction"):
+    if record.kind in ("learn", "online-run", "play", "reproduction"):
         return _study.write(record, folder)
     return _page.write(record, folder)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal, overload
 
 from phalanx._outcome import InputError
-from phalanx.scenarios._linear_scenario import LinearScenario, OnlineSettings
+from phalanx.scenarios._linear_scenario import LinearScenario, OnlineSettings, Output
 from phalanx.scenarios._scenario import Parameter, RecordedWorld, Scenario
 
 __all__ = [
     "LinearScenario",
     "MeanFieldName",
     "OnlineSettings",
+    "Output",
     "Parameter",
     "RecordedWorld",
     "Scenario",
@@ -23,6 +24,7 @@ __all__ = [
 
 
 MeanFieldName = Literal["two-by-two", "battery-fleet", "battery-fleet-limits"]
+LinearName = Literal["power-grid"]
 
 
 def _two_by_two() -> Scenario:
@@ -45,10 +47,17 @@ def _fleet_limits() -> Scenario:
     return battery_fleet_limits()
 
 
+def _power_grid() -> LinearScenario:
+    from phalanx.scenarios._power_grid import power_grid
+
+    return power_grid()
+
+
 _BUILT_IN: dict[str, Callable[[], Scenario | LinearScenario]] = {
     "two-by-two": _two_by_two,
     "battery-fleet": _fleet,
     "battery-fleet-limits": _fleet_limits,
+    "power-grid": _power_grid,
 }
 
 
@@ -64,13 +73,17 @@ def scenario_names() -> list[str]:
 
     Example:
         >>> scenario_names()
-        ['two-by-two', 'battery-fleet', 'battery-fleet-limits']
+        ['two-by-two', 'battery-fleet', 'battery-fleet-limits', 'power-grid']
     """
     return list(_BUILT_IN)
 
 
 @overload
 def scenario(name: MeanFieldName) -> Scenario: ...
+
+
+@overload
+def scenario(name: LinearName) -> LinearScenario: ...
 
 
 @overload

@@ -17,7 +17,7 @@ LONGEST_MEMORY = 10_000
 
 @dataclass(frozen=True)
 class OnlineSettings:
-    """How the agents learn (theory.md, Section 3).
+    """How the agents learn (docs/notation.md).
 
     Attributes:
         memory: H, how many past disturbances a control reads; "theory" takes it from the gains' certificate.

@@ -101,7 +101,7 @@ def _sentence(error: Any, file: type[Table]) -> str:
     if error["type"] == "missing":
         if _inner(table, rest[0]) is None:
             return f"the key {rest[0]!r} is missing{inside}."
-        return f"the table [{'.'.join([*names, str(rest[0])])}] is missing{which}."
+        return f"the table [{'.'.join([*names, str(rest[0])])}]{which} is missing."
     name = place if names else ""
     if rest:
         # What follows the key is a place in a list, or pydantic's name for one kind of number.

@@ -55,7 +55,7 @@ def _entries(value: Any) -> Iterator[Any]:
 def vector(name: str, value: Any, size: int) -> np.ndarray:
     """(size,) from a list, a row or a column, one entry per state."""
     out = array(name, value)
-    if out.ndim == 2 and 1 in out.shape:
+    if (out.ndim == 2 and 1 in out.shape) or (out.ndim == 0 and size == 1):
         out = out.ravel()
     if out.shape != (size,):
         raise InputError(
