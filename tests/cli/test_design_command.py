@@ -5,6 +5,7 @@ import pytest
 from _oracles import halves, textbook, value
 
 import phalanx as px
+from phalanx.scenarios import Scenario
 
 NUMBERS = [
     "gamma",
@@ -422,8 +423,10 @@ def test_scenarios_in_words_name_every_world(phalanx):
     assert all(name in out for name in px.scenario_names())
 
 
-def test_all_scenarios_can_be_designed(phalanx):
+def test_all_fleets_can_be_designed(phalanx):
     for name in px.scenario_names():
+        if not isinstance(px.scenario(name), Scenario):
+            continue
         found = phalanx("design", name, "--json").object
         assert found["viable"]
         assert found["gamma"] == pytest.approx(1.1 * found["gamma_population"], rel=1e-12)

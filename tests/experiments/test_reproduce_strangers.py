@@ -26,7 +26,8 @@ def test_the_quick_run_is_a_reproduction_that_json_takes(record: Record):
 def test_no_claim_fails(record: Record):
     held = [claim["holds"] for claim in record.summary["claims"]]
     assert False not in held
-    assert held[2:] == [True, True, True]
+    # A quick run is too short for a learner to settle in.
+    assert held[2:] == [True, None, True]
 
 
 def test_among_nobody_both_settings_are_one(record: Record):

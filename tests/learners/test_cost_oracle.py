@@ -140,9 +140,12 @@ def test_a_traced_simulator_that_does_not_return_them_is_told_so(answer):
         px.learn(oracle, GAMMA, batch=40)
 
 
-@pytest.mark.parametrize("form", ["each", "batch"])
+@pytest.mark.parametrize("form", ["each", "batch", "jax"])
 def test_costs_that_are_no_numbers_end_in_an_outcome(form):
-    oracle = px.CostOracle(lambda *_: (float("nan"), 1.0), 2, 1, 1, form=form)
+    shape = (lambda seeds: seeds.shape) if form == "batch" else (lambda seed: ())
+    xp = jnp if form == "jax" else np
+    simulate = lambda gains, start, seed: (xp.full(shape(seed), xp.nan), xp.ones(shape(seed)))  # noqa: E731
+    oracle = px.CostOracle(simulate, 2, 1, 1, form=form)
     assert px.learn(oracle, GAMMA, batch=40).outcome.status == "diverged"
 
 

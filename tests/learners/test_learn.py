@@ -215,8 +215,19 @@ def test_every_rollout_is_counted(method):
     assert learned.rollouts == oracle.rollouts > 0
 
 
-def test_exact_gradients_at_a_given_step_take_no_rollouts(short):
-    assert px.learn(short, GAMMA, "e-rgda", step_size=0.05, ball=9.0, iterations=5).rollouts == 0
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "e-rgda", "step_size": 0.05, "ball": 9.0},
+        {"method": "e-rgda"},
+        {"method": "e-ddpg"},
+        {"method": "fast", "oracle": "exact"},
+    ],
+    ids=str,
+)
+def test_expected_costs_in_closed_form_are_no_rollouts(short, settings):
+    """Whether gradients, step sizes or whole quadratics are taken from them."""
+    assert px.learn(short, GAMMA, iterations=5, **settings).rollouts == 0
 
 
 def test_progress_goes_from_the_last_stage_to_the_first(short):
@@ -253,8 +264,15 @@ def test_a_budget_that_is_spent_says_how_far_it_came_and_what_to_give(short):
     outcome = px.learn(short, GAMMA, "e-rgda", iterations=3).outcome
     assert outcome.status == "budget_spent"
     assert "at stage" in outcome.sentence
-    assert "rollouts is spent" in outcome.sentence
-    assert "--iterations" in outcome.mend
+    assert "The budget of 3 iterations of each stage is spent" in outcome.sentence
+    assert outcome.mend == "Give more iterations."
+
+
+def test_a_budget_of_rollouts_that_is_spent_counts_them(rgda):
+    outcome = rgda.outcome
+    assert outcome.status == "budget_spent"
+    assert f"The budget of {rgda.rollouts} rollouts is spent" in outcome.sentence
+    assert outcome.mend == "Give more iterations or a larger batch."
 
 
 def test_a_ball_that_nash_does_not_fit_in_is_named(short):
@@ -262,7 +280,7 @@ def test_a_ball_that_nash_does_not_fit_in_is_named(short):
     assert learned.outcome.status == "projection_active"
     assert "stage" in learned.outcome.sentence
     assert "0.05" in learned.outcome.sentence
-    assert "larger --ball" in learned.outcome.mend
+    assert "larger ball" in learned.outcome.mend
     for player in all_gains(learned):
         assert np.linalg.norm(player, axis=(1, 2)).max() <= 0.05 * (1 + 1e-12)
     assert np.nanmax(learned.projected) == 1
@@ -273,7 +291,7 @@ def test_steps_that_are_far_too_long_diverge_and_say_where(short):
     assert learned.outcome.status == "diverged"
     assert "at stage 1" in learned.outcome.sentence
     assert "1e+03" in learned.outcome.sentence
-    assert "--step-size" in learned.outcome.mend
+    assert "smaller step size" in learned.outcome.mend
     assert learned.nash_gap is None
     assert learned.attenuation is None
 
@@ -291,7 +309,7 @@ def test_below_the_level_costs_show_no_saddle_point(two_by_two):
     first = int(np.flatnonzero(np.minimum(margins.margin_mean, margins.margin_deviation) <= 0)[-1])
     assert learned.outcome.status == "infeasible"
     assert f"At stage {first} " in learned.outcome.sentence
-    assert "Raise --gamma" in learned.outcome.mend
+    assert "Raise gamma" in learned.outcome.mend
     assert learned.nash is None
     assert learned.nash_gap is None
 
@@ -351,6 +369,15 @@ BAD = [
     ({"Sigma_z": [[1.0]]}, "Sigma_z"),
     ({"precision": "float16"}, "precision"),
     ({"resume": True}, "state"),
+    ({"Sigma_y": "a"}, "Sigma_y must hold numbers only"),
+    ({"Sigma_y": np.ones((3, 1, 1)) * np.eye(2)}, "Sigma_y .* does not vary in time"),
+    ({"step_size": np.array([0.1, 0.2])}, "step_size must be a positive number"),
+    ({"step_size": 0.1}, "takes no steps"),
+    ({"state": 3}, "state must be the path of a file, but it is 3"),
+    ({"state": "nowhere/learner"}, "there is no folder nowhere to keep learner in"),
+    ({"state": "."}, "state must be a file"),
+    ({"save_every": "x"}, "save_every must be a number of seconds"),
+    ({"save_every": float("nan")}, "save_every must be a number of seconds"),
 ]
 
 
@@ -379,6 +406,23 @@ def test_what_is_neither_game_nor_oracle_is_refused(thing):
 def test_an_oracle_of_ones_own_takes_no_other_by_name(short):
     with pytest.raises(px.InputError, match="oracle of your own"):
         px.learn(LawOracle(short), GAMMA, oracle="law")
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ({"n_agents": 10}, "n_agents is the number of agents of a game"),
+        ({"Sigma_y": 2.0}, r"Sigma_y belongs to the oracle.*CostOracle\(\.\.\., Sigma_y="),
+        ({"Sigma_z": 1.0}, "Sigma_z belongs to the oracle"),
+        ({"antithetic": True}, "antithetic is how the noise of a game is drawn"),
+        ({"antithetic": False}, "antithetic is how"),
+        ({"precision": "float32"}, "precision is that of a game's rollouts"),
+    ],
+    ids=str,
+)
+def test_what_is_meant_for_a_game_is_refused_beside_an_oracle(short, argument, sentence):
+    with pytest.raises(px.InputError, match=f"{sentence}.*leave it out"):
+        px.learn(LawOracle(short), GAMMA, **argument)
 
 
 def test_whole_numbers_may_come_from_numpy(short):

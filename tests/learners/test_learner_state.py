@@ -250,6 +250,16 @@ def test_no_flipped_byte_and_no_cut_is_read(two_files, tmp_path, data):
         State.load(place)
 
 
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(two_files, tmp_path):
+    """Not by the name of a temporary file beside it."""
+    good = tmp_path / "good"
+    good.write_bytes(two_files[0])
+    place = tmp_path / "gone" / "learner"
+    with pytest.raises(px.InputError, match="cannot be written to") as refused:
+        State.load(good).save(place)
+    assert f"state: {place} cannot" in str(refused.value)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(px.InputError, match="there is no learner's state"):
         State.load(tmp_path / "nowhere")
@@ -276,7 +286,7 @@ def test_where_both_are_damaged_nothing_is_learned(short, two_files, tmp_path):
     place = tmp_path / "learner"
     place.write_bytes(two_files[0][:-1])
     previous(place).write_bytes(b"")
-    with pytest.raises(px.InputError, match="start anew without --resume"):
+    with pytest.raises(px.InputError, match="start anew, without resume"):
         px.learn(short, GAMMA, key=5, state=place, resume=True, **METHODS["fast"])
     assert place.read_bytes() == two_files[0][:-1]
 

@@ -48,13 +48,15 @@ def test_a_setting_is_kept_or_refused_by_name(name, value):
     step_size=st.sampled_from(["auto", "theory", 0.1]),
 )
 def test_words_that_do_not_go_together_are_refused(estimator, update, schedule, step_size):
-    """One stage's quadratic is no quadratic in all gains, and a linear solve takes no update."""
+    """One stage's quadratic is no quadratic in all gains, and a linear solve takes no update and no steps."""
     together = schedule == "receding" or not (
         estimator == "regression"
         or update in ("natural", "gauss_newton", "newton")
         or step_size == "theory"
     )
     if estimator == "regression" and update not in ("simultaneous", "newton"):
+        together = False
+    if estimator == "regression" and step_size != "auto":
         together = False
     if together:
         method = px.Method(estimator, update, schedule, step_size=step_size)
@@ -80,6 +82,8 @@ def test_words_that_do_not_go_together_are_refused(estimator, update, schedule, 
         ({"ball": -1.0}, "ball must be a positive number"),
         ({"step_size": "small"}, 'step_size must be a positive number, "auto" or "theory"'),
         ({"step_size": float("inf")}, "step_size must be a positive number"),
+        ({"step_size": np.array([0.1, 0.2])}, "step_size must be a positive number"),
+        ({"update": np.array(["newton", "newton"])}, "update must be one of simultaneous"),
         ({"tolerance": "auto"}, "tolerance must be a positive number"),
         ({"decay": "yes"}, "decay"),
         ({"average": "yes"}, "average"),
@@ -98,6 +102,14 @@ def test_a_preset_is_a_method_with_some_settings_changed(name):
     assert changed.batch == 7
     assert changed.radius == PRESETS[name].radius
     assert changed.estimator == PRESETS[name].estimator
+
+
+def test_fast_takes_no_steps():
+    """Before, a step size given with it was not looked at."""
+    for step_size in (0.1, "theory"):
+        with pytest.raises(px.InputError, match="takes no steps, but step_size is"):
+            as_method("fast", step_size=step_size)
+    assert as_method("fast", step_size="auto") == PRESETS["fast"]
 
 
 def test_presets_are_the_four_of_the_theory():

@@ -279,10 +279,34 @@ def test_in_the_independent_setting_an_agent_is_handed_its_state_and_own_cost_an
     }  # fmt: skip
     assert isinstance(feedback, RoundFeedback)
     assert feedback.aggregate is None
-    shapes = {jnp.shape(leaf) for leaf in jax.tree.leaves(feedback)}
-    # Seven agents, fourteen inputs: nothing of these sizes, and one cost's two weights only.
-    assert shapes <= {(), (n,), (2,)}
-    assert isinstance(feedback.cost, px.Quadratic)
+    seen = feedback.before, feedback.u, feedback.after
+    # Seven agents, fourteen inputs: nothing of these sizes.
+    assert {jnp.shape(leaf) for leaf in jax.tree.leaves(seen)} <= {(), (n,), (2,)}
+    assert {name for name in dir(feedback.cost) if not name.startswith("_")} == {"gradient"}
+
+
+class Foresight(Policy):
+    """Asks its cost for the next round's target, and plays what it is told."""
+
+    def init(self):
+        return jnp.zeros(2)
+
+    def act(self, state, view):
+        return state
+
+    def observe(self, state, feedback):
+        later = feedback.after.t
+        slope, _ = feedback.cost.gradient(later, jnp.zeros(n), jnp.zeros(2))
+        price = feedback.cost(later, jnp.ones(n), jnp.zeros(2)) + feedback.cost(0, slope, slope[:2])
+        return -slope[:2] / 2 + 0 * price
+
+
+def test_a_cost_that_varies_in_time_does_not_tell_its_future():
+    target = rng.normal(size=(T, n))
+    system = px.LinearSystem(A, INPUTS[0])
+    run = px.simulate(system, Foresight(), px.Replay(W), px.Tracking(target), rounds=T)
+    np.testing.assert_allclose(run.u[1:, 0], target[:-1, :2], rtol=1e-12)
+    assert np.abs(run.u[1:, 0] - target[1:, :2]).max() > 0.1
 
 
 def test_in_the_aggregated_setting_it_is_told_one_sum_more():

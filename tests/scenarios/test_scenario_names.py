@@ -3,17 +3,18 @@
 import pytest
 
 import phalanx as px
-from phalanx.scenarios import Scenario
+from phalanx.scenarios import LinearScenario, Scenario
 
 
 def test_the_built_in_names():
-    assert px.scenario_names() == ["two-by-two", "battery-fleet", "battery-fleet-limits"]
+    names = ["two-by-two", "battery-fleet", "battery-fleet-limits", "power-grid"]
+    assert px.scenario_names() == names
 
 
 @pytest.mark.parametrize("name", px.scenario_names())
 def test_every_world_is_a_scenario_with_a_title(name):
     found = px.scenario(name)
-    assert isinstance(found, Scenario)
+    assert isinstance(found, LinearScenario if name == "power-grid" else Scenario)
     assert found.title
 
 

@@ -206,3 +206,26 @@ def test_divergence_is_an_outcome():
     system = px.LinearSystem(A=10.0, B=1.0)
     with pytest.raises(px.NoSolutionError, match="grew beyond any number"):
         px.simulate(system, px.LinearFeedback([[0.0]]), rounds=400, x0=[1.0])
+
+
+class Push(Policy):
+    """Pushes by itself, whatever the world does."""
+
+    def init(self):
+        return None
+
+    def act(self, state, view):
+        return jnp.ones(1)
+
+    def observe(self, state, feedback):
+        return None
+
+
+def test_an_agent_that_pushes_in_a_calm_world_is_no_divergence():
+    for costs, beside in (
+        (None, []),
+        (px.Quadratic(), [px.GradientPerturbation([[0.5]], [[1.0]], [[0.0]])]),
+    ):
+        system = px.LinearSystem(A=[[0.5]], B=[[[1.0]]] * (1 + len(beside)))
+        run = px.simulate(system, [Push(), *beside], None, costs, rounds=5)
+        assert run.outcome.ok

@@ -20,6 +20,7 @@ from phalanx.cli._options import (
     world_to_run,
 )
 from phalanx.cli._output import number, print_json, progress, say, table, warn
+from phalanx.cli._pages import page_of, provenance
 
 app = typer.Typer(
     add_completion=False,
@@ -123,9 +124,10 @@ def run(
 
     from phalanx._files import folder_for_results
     from phalanx.experiments import fleet
+    from phalanx.scenarios import LinearScenario
 
     world = world_to_run(scenario, gamma, agents, float32, rounds)
-    if isinstance(world, phalanx.scenarios.LinearScenario):
+    if isinstance(world, LinearScenario):
         from phalanx.cli._online_run import run_online
 
         return run_online(world, scenario, rounds, out, seed, json)
@@ -191,36 +193,6 @@ def report(
     else:
         say(f"Report: {page}")
     return 0
-
-
-def page_of(record: Any, folder: Path) -> Path:
-    """Write the page of a record; a record that lacks something is said to."""
-    from phalanx._outcome import InputError, PhalanxError
-    from phalanx.report import write
-
-    try:
-        return write(record, folder)
-    except (PhalanxError, OSError):
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the record for {folder} does not hold what a page needs ({type(error).__name__}: {error}); run it again."
-        ) from error
-
-
-def provenance(
-    command: str, scenario: str, seed: int, precision: str, gamma: Any = None, agents: Any = None
-) -> dict[str, Any]:
-    words = ["phalanx", command, Path(scenario).name]
-    words += [] if gamma is None else ["--gamma", str(gamma)]
-    words += [] if agents is None else ["--agents", str(agents)]
-    words += ["--seed", str(seed)] + (["--float32"] if precision == "float32" else [])
-    return {
-        "version": phalanx.__version__,
-        "command": " ".join(words),
-        "seed": seed,
-        "precision": precision,
-    }
 
 
 def _scenario_row(world: Any) -> dict[str, Any]:

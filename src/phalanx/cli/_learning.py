@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from phalanx.cli import _interrupt
-from phalanx.cli._app import app, provenance
+from phalanx.cli._app import app
 from phalanx.cli._options import (
     AgentsOption,
     Float32Option,
@@ -22,6 +22,7 @@ from phalanx.cli._options import (
     number_of,
 )
 from phalanx.cli._output import number, print_json, say, share, table, warn
+from phalanx.cli._pages import provenance
 
 STATE_FILE = "learner.state"
 

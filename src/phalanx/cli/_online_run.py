@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phalanx.cli._output import number, print_json, say, share, table, warn
+from phalanx.cli._pages import page_of, provenance
 
 if TYPE_CHECKING:
     from phalanx._record import Record
@@ -26,7 +27,6 @@ def run_online(
 ) -> int:
     """Play, save, draw and print."""
     from phalanx._files import folder_for_results
-    from phalanx.cli._app import page_of, provenance
     from phalanx.experiments.online_run import run
 
     folder = Path("runs") / world.name if out is None else out

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phalanx.cli._app import app, page_of, provenance
+from phalanx.cli._app import app
 from phalanx.cli._options import (
     JsonOption,
     OutOption,
@@ -15,6 +15,7 @@ from phalanx.cli._options import (
     number_of,
 )
 from phalanx.cli._output import number, print_json, say, share, table, warn
+from phalanx.cli._pages import page_of, provenance
 
 # What the record keeps for the page, and nobody reads on a terminal.
 DRAWN = ("title", "story", "settings", "claims", "tables", "panels")

@@ -147,7 +147,9 @@ def solve(
 
         cost_0, slope_0 = slope(M)
         exploded = not (np.isfinite(cost_0) and np.isfinite(slope_0).all())
-        least, known_gap = FLOOR * abs(cost_0), float("inf")
+        # Where M = 0 explodes its cost is no scale; what the agent really paid is.
+        scale = min(abs(cost_0), max(abs(float(world.paid[burn_in:].sum())), np.finfo(float).tiny))
+        least, known_gap = FLOOR * scale, float("inf")
         if exploded:
             pass
         elif isinstance(world.cost, LinearStage):

@@ -121,13 +121,18 @@ def build(
             f'counterfactual must be "open-loop" or "reacting", but it is {reading!r}.'
         )
     B, K = system.input_matrix(agent), base_feedback(policies[agent], trajectory, agent)
-    w = trajectory.w @ system.E.T
+    w = np.asarray(trajectory.w, np.float64) @ system.E.T  # whatever the run's precision
     A, others = system.A, [j for j in range(N) if j != agent]
-    controls = trajectory.u.copy()
+    controls = np.array(trajectory.u, np.float64)
     controls[:, agent] = 0.0
     pushed = np.einsum("jnp,tjp->tn", system.B, controls)
     if reading == "reacting":
         for j in range(N):
+            if getattr(policies[j], "forecast", None) == "naive":
+                raise InputError(
+                    f'counterfactual="reacting" is not defined here: the forecast of agent {j} follows the state it would '
+                    f'have seen, so what it plays beside its gain would not stay as recorded; use "open-loop".'
+                )
             if getattr(policies[j], "setting", None) == "independent":
                 raise InputError(
                     f'counterfactual="reacting" is not defined here: agent {j} plays in the independent setting, where '
@@ -148,9 +153,9 @@ def build(
         K,
         e,
         fed,
-        trajectory.x[0],
+        np.array(trajectory.x[0], np.float64),
         costs[agent],
-        cost[:, agent],
+        np.array(cost[:, agent], np.float64),
         policies[agent],
         trajectory.first_round,
     ).until(T)

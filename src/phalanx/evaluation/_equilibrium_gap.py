@@ -33,7 +33,8 @@ class EquilibriumGap:
         certificate: (R,) the true gap is at least `gap` and at most this much more.
         mean: of gap. mean_square: of its square (P2, Theorem 4.1).
         cost: (R, N) idealised costs at what was played.
-        potential: whether the costs make a potential game, as far as sampled. asymmetry: of the mixed derivatives.
+        potential: whether the costs make a potential game, as far as sampled; None where that cannot be told.
+        asymmetry: of the mixed derivatives; NaN where all of them vanish.
         disturbance_variation, cost_variation: (T,) cumulated, the bound's other side.
         outcome: "solved" when every best response met the tolerance. notes: what a reader should know.
     """
@@ -45,7 +46,7 @@ class EquilibriumGap:
     mean: float
     mean_square: float
     cost: Float[np.ndarray, "R N"]
-    potential: bool
+    potential: bool | None
     asymmetry: float
     disturbance_variation: Float[np.ndarray, " T"]
     cost_variation: Float[np.ndarray, " T"]
@@ -116,16 +117,19 @@ def equilibrium_gap(
     cost, by_agent, certificate, accepted, asymmetry = found
     gap = by_agent.max(1)
     slack = (by_agent + certificate).max(1) - gap
-    potential = N == 1 or asymmetry <= ROUNDING
-    notes = (
-        ()
-        if potential
-        else (
+    # Costs without curvature where the agents met say nothing either way.
+    potential = True if N == 1 else None if np.isnan(asymmetry) else bool(asymmetry <= ROUNDING)
+    notes = ()
+    if potential is None:
+        notes = (
+            "Whether the costs make a potential game cannot be told: where the run went they have no curvature.",
+        )
+    elif not potential:
+        notes = (
             f"The costs do not make a potential game: mixed second derivatives differ by {asymmetry:.2g} of their size. "
             f"The gap is the Nash gap of each round, and Theorem 4.1 does not speak of it. Costs that do: a common "
             f"c_t(x), or c_t(x) + r_i(u_i) with K = 0.",
         )
-    )
     met = certificate <= accepted
     outcome = Outcome("solved", f"All best responses met their tolerance in {len(rounds)} rounds.")
     if not met.all():

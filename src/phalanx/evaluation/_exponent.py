@@ -87,11 +87,11 @@ def fit_exponent(
             + ": there is no exponent to fit.",
         )
     if above.sum() < max(2, 2 * len(T) / 3):
-        return _nothing(
+        return _undecided(
             T,
             mean,
             confidence,
-            f"The mean regret is ≤ 0 at {int((~above).sum())} of {len(T)} values of T: there is no exponent to fit.",
+            f"The mean regret is ≤ 0 at {int((~above).sum())} of {len(T)} values of T and above it at the largest: too few points to fit an exponent.",
         )
     x = np.log(T[above])
     slope, level = _line(x, mean[above])
@@ -135,6 +135,11 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope and level of log y against x."""
     slope, level = np.polyfit(x, np.log(y), 1)
     return float(slope), float(level)
+
+
+def _undecided(T: np.ndarray, mean: np.ndarray, confidence: float, sentence: str) -> Exponent:
+    """Positive at the end, but not for long: neither ≤ 0 nor a power."""
+    return Exponent(None, None, None, confidence, None, T, mean, False, sentence)
 
 
 def _nothing(T: np.ndarray, mean: np.ndarray, confidence: float, sentence: str) -> Exponent:

@@ -110,8 +110,8 @@ def assemble(world: Counterfactual, memory: int, burn_in: int) -> QuadraticInM:
     T, r = world.fed.shape
     n, p = world.B.shape
     H, d = memory, p * r
-    root = block_diag(_root(world.cost.Q, n), _root(world.cost.R, p))
-    rows = len(root)
+    root = np.asarray(block_diag(_root(world.cost.Q, n), _root(world.cost.R, p)))
+    rows = root.shape[0]
     x, u = _paths(World(world), jnp.zeros((1, p, r)))
     x = np.asarray(x)
     if isinstance(world.cost, Tracking):

@@ -233,6 +233,11 @@ def _against_given(world: Counterfactual, comparator: Any, burn_in: int) -> Regr
 def _policy(world: Counterfactual, given: Any) -> tuple[np.ndarray, np.ndarray]:
     """(K, M) of a comparator that is given."""
     p, n = world.K.shape
+    if getattr(given, "learns", False) or hasattr(given, "forecast"):
+        raise InputError(
+            f"comparator must be a fixed policy, but a {type(given).__name__} changes what it does as it plays; hand over its "
+            "gain, or what it ended with."
+        )
     K, M = getattr(given, "K", None), getattr(given, "M", None)
     if K is None and M is None:
         value = array("comparator", given)

@@ -94,7 +94,7 @@ class RoundGame:
                     mixed.append(np.asarray(_mixed(on_device(costs[agent]), *device)))
                 largest = max(largest, float(np.abs(mixed).max()))
                 apart = max(apart, float(np.abs(mixed[0] - mixed[1]).max()))
-        return apart / largest if largest > 0 else 0.0
+        return apart / largest if largest > 0 else float("nan")
 
 
 class BestResponses(eqx.Module):

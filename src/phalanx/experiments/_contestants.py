@@ -9,6 +9,7 @@ from phalanx._outcome import InputError
 from phalanx._types import symmetric
 from phalanx.equilibria import StabilisingGains, stabilising_gains
 from phalanx.experiments._by_theory import learners_loops
+from phalanx.experiments._joint_loop import joint_loop, radius
 from phalanx.scenarios import LinearScenario
 from phalanx.systems import LinearSystem
 
@@ -88,7 +89,23 @@ def contestants(
             loops.outcome.raise_if_failed()
         policies = [LinearFeedback(K) for K in loops.K]
     said = loops.warnings if loops.ok else (loops.outcome.sentence, *loops.warnings)
+    if controller == "mpc":
+        said = (*said, *_over_correcting(scenario, policies))
     return Contestants(tuple(policies), loops, said)
+
+
+def _over_correcting(scenario: LinearScenario, policies: list[Any]) -> tuple[str, ...]:
+    """A naive forecast is a second loop: what an agent recovers holds what the others did about it."""
+    system = scenario.system
+    inputs = [system.input_matrix(i) for i in range(system.n_agents)]
+    reactions = [-np.asarray(policy.G).sum(axis=0)[None] for policy in policies]
+    size = radius(joint_loop(system.A, inputs, [policy.K for policy in policies], reactions))
+    if size < 1:
+        return ()
+    return (
+        f"Naive forecasts make all agents together unstable: with what each recovers of the others the loop has spectral "
+        f"radius {size:.4g}.",
+    )
 
 
 def stand_ins(scenario: LinearScenario) -> list[Any]:

@@ -25,6 +25,8 @@ DISTURBANCES = {
 JUMPS = 30
 PERIODS = (20.0, 33.0)
 WALK = 0.1
+# How far above a bound a fitted exponent may lie and still count as keeping to it.
+SLACK = 0.1
 
 
 def lengths(longest: int, per_decade: int = 2, shortest: int = 100) -> list[int]:
@@ -82,15 +84,14 @@ def regrets(
 
 
 def verdict(fit: Exponent, bound: float) -> bool | None:
-    """Whether a fitted exponent keeps to a bound: True, False, or None where the interval says too little.
-
-    An interval that reaches down to the bound and up beyond bound + ½ does not decide.
-    """
-    if fit.low is None or fit.high is None:  # ≤ 0
+    """Whether a fitted exponent keeps to a bound: True, False, or None where the interval says too little."""
+    if fit.nonpositive:
         return True
+    if fit.exponent is None or fit.low is None or fit.high is None:  # nothing could be fitted
+        return None
     if fit.low > bound:
         return False
-    return True if fit.high < bound + 0.5 else None
+    return True if fit.exponent <= bound + SLACK or fit.high <= bound + SLACK else None
 
 
 def worst(verdicts: Sequence[bool | None]) -> bool | None:
@@ -104,6 +105,8 @@ def words(fit: Exponent) -> str:
     """The exponent and its interval, or "≤ 0"."""
     if fit.nonpositive:
         return "≤ 0"
+    if fit.exponent is None:
+        return "not fitted"
     return f"{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
 
 

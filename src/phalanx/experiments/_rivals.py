@@ -95,7 +95,7 @@ LEARNERS = (
     ),
     Rival(
         "gpc-aggregated-bare",
-        "GPC, aggregated, K = 0",
+        "GPC, aggregated, K=0",
         "Learners who are told what the others did, around no gain at all.",
         "gpc",
         "aggregated",

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phalanx._linalg._spectral import spectral_radius
+from phalanx.experiments._panels import slope
 from phalanx.experiments._potential import Played, Team, slopes
 from phalanx.systems import LinearSystem
 
@@ -18,13 +19,13 @@ RATES = (0.5, 1.0, 2.0)
 MEMORY, RADIUS = 3, 5.0
 # What disturbances settle to.
 LEVEL = np.array([0.8, -0.5])
-# How they settle, and the exponent of T that (8) promises: Σ|Δw| is bounded, or grows like log T or √T.
+# How they settle, and how Σ|Δw| grows with T.
 SETTLING = {
-    "fading like 0.97ᵗ": -1.0,
-    "fading like t^−1.5": -1.0,
-    "ever smaller steps": -1.0,
-    "ever rarer steps": -1.0,
-    "fading like 1/√t": -0.5,
+    "fading like 0.97ᵗ": "1",
+    "fading like t^−1.5": "1",
+    "ever smaller steps": "1",
+    "ever rarer steps": "log T",
+    "fading like 1/√t": "√T",
 }
 # The slow plant on which delays add up.
 SLOW, SLOW_MEMORY = 0.9, 5
@@ -61,6 +62,12 @@ def settling(kind: str, rounds: int, rng: np.random.Generator) -> Float[np.ndarr
     k = np.floor(np.log2(1 + t)).astype(int)
     size = 0.5**k if kind == "ever smaller steps" else 0.5
     return LEVEL + size * noise[k[:, 0]]
+
+
+def promised(kind: str, rounds: Float[np.ndarray, " C"]) -> float:
+    """The exponent of T, over these T, of Σ|Δw| / T: what (8) lets the mean squared gap fall with."""
+    grown = {"1": np.ones(len(rounds)), "log T": np.log(rounds), "√T": np.sqrt(rounds)}
+    return slope(np.log(rounds), np.log(grown[SETTLING[kind]] / rounds))[0]
 
 
 class Power(eqx.Module):

@@ -318,6 +318,7 @@ def _claims(
 def _notes() -> list[str]:
     return [
         "Every setting plays at the step size that is best for it, chosen from the same list after the fact; the list is in the settings.",
+        "In the first figure a share of 0.01 marks worlds in which the untold diverge at every step size of the list.",
         "The mean is over all agents: a setting may be better for one agent and worse for another.",
         "Regret is open-loop in the independent setting and reacting in the others: the best policies are looked for in different worlds.",
         "Coupling is the largest ratio of the others' summed static gains to one's own, through the closed loop, onto the states that one pays for.",

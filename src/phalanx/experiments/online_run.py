@@ -69,8 +69,12 @@ def run(
         ... A = 0.9
         ... [[agent]]
         ... B = 1.0
+        ... [agent.cost]
+        ... Q = 1.0
         ... [[agent]]
         ... B = 0.5
+        ... [agent.cost]
+        ... Q = 2.0
         ... [disturbance]
         ... kind = "sinusoid"
         ... amplitude = 1.0
@@ -183,9 +187,10 @@ def _row(scenario: LinearScenario, played: Played) -> dict[str, Any]:
         row["spectral_radius_joint"] = loops.joint.spectral_radius
     if not played.finished:
         return row
+    trajectory: Any = played.trajectory
     agents = []
     for i, found in enumerate(played.regrets):
-        paid = played.trajectory.cost[:, i]
+        paid = trajectory.cost[:, i]
         agents.append(
             {
                 "name": name(scenario, i),
@@ -197,14 +202,14 @@ def _row(scenario: LinearScenario, played: Played) -> dict[str, Any]:
             }
         )
     known = [agent["regret_dac"] for agent in agents]
-    u = played.trajectory.u
+    u = trajectory.u
     return row | {
-        "mean_cost": float(played.trajectory.cost.mean()),
+        "mean_cost": float(trajectory.cost.mean()),
         "mean_regret": None if None in known else float(np.mean(known)),
         "rms_control": float(np.sqrt(np.mean(u**2))),
         "largest_control": float(np.abs(u).max()),
         "agents": agents,
-        "outputs": [_output(output, played.trajectory.x) for output in scenario.outputs],
+        "outputs": [_output(output, trajectory.x) for output in scenario.outputs],
     }
 
 

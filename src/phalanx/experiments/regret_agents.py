@@ -90,6 +90,7 @@ def _local(size: Size, values: np.ndarray) -> float:
 
 
 def _curve(size: Size, label: str, values: np.ndarray, colour: int) -> Curve:
+    label = f"{label} (≤ 0)" if values[:, -1].mean() <= 0 else label
     seen = np.where(values > 0, values, np.nan)
     return Curve(
         label, size.agents, seen.mean(0), seen.min(0), seen.max(0), style="both", colour=colour

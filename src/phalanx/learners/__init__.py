@@ -5,7 +5,8 @@ from phalanx.learners._exact import ExactOracle
 from phalanx.learners._gains import JointGains, Sizes
 from phalanx.learners._identify import Identified, identify
 from phalanx.learners._law import LawOracle
-from phalanx.learners._learn import Iterates, Learned, Progress, learn
+from phalanx.learners._learn import learn
+from phalanx.learners._learned import Iterates, Learned, Progress
 from phalanx.learners._method import PRESETS, Method
 from phalanx.learners._oracle import CostOracle
 from phalanx.learners._population import PopulationOracle

@@ -1,4 +1,8 @@
-"""What the outer loops ask of an oracle: curvature, slopes and scales, every rollout counted in the state."""
+"""What the outer loops ask of an oracle: curvature, slopes and scales, every rollout counted in the state.
+
+Where costs say nothing that could be learned from, the state says so, and the question has no answer.
+An oracle that offers gradients answers with expected costs: no rollout is spent on them.
+"""
 
 from typing import Any
 
@@ -12,15 +16,18 @@ from phalanx.learners._base import Oracle
 from phalanx.learners._gains import JointGains
 from phalanx.learners._method import Method
 from phalanx.learners._state import State
+from phalanx.learners._trouble import trouble
 
 PROBE_SALT = 2**30
 
 
 def probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) -> tuple | None:
-    """The stage's curvature, and where its saddle point seems to be; None where costs are no numbers."""
-    found = fit(oracle, gamma, key, state, method.probe, method.radius, salt=PROBE_SALT)
+    """The stage's curvature, and where its saddle point seems to be; None, with the state's status, where costs are of no use."""
+    found, state.status = fit(
+        oracle, gamma, key, state, method.probe, method.radius, salt=PROBE_SALT
+    )
     if found is None:
-        state.status, state.note = "diverged", state.stage
+        state.note = state.stage
         return None
     target = state.W[0] + _quadratic.newton(found.gradient, found.bend, found.spread)
     return found, target
@@ -28,12 +35,13 @@ def probe(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) 
 
 def fit(
     oracle: Oracle, gamma: float, key: Any, state: State, batch: int, radius: float, salt: int
-) -> _quadratic.Fit | None:
-    """S, Ŷ and the gradient at the present iterate; None where costs are no numbers."""
+) -> tuple[_quadratic.Fit | None, str]:
+    """S, Ŷ and the gradient at the present iterate, and "running"; None, and a status, where costs are of no use."""
     found, plan = measure(oracle, gamma, key, state, batch, True, radius, salt)
-    if not np.isfinite(found.square).all():
-        return None
-    return _quadratic.fit(found, plan, oracle.sizes.control, start_covariances(oracle))
+    wrong = trouble(found, plan, oracle.sizes.control, gamma)
+    if wrong:
+        return None, wrong
+    return _quadratic.fit(found, plan, oracle.sizes.control, start_covariances(oracle)), "running"
 
 
 def measure(
@@ -71,12 +79,21 @@ def measure(
         jnp.asarray(plan.directions),
         full,
     )
-    state.rollouts += draws * plan.rollouts
+    count(oracle, state, draws * plan.rollouts)
     return _quadratic.Moments(*(np.asarray(part) for part in found)), plan
 
 
+def count(oracle: Oracle, state: State, rollouts: int) -> None:
+    """Add rollouts to the state's; expected costs in closed form are none."""
+    if not hasattr(oracle, "gradient"):
+        state.rollouts += rollouts
+
+
 def all_stage_step(oracle: Oracle, gamma: float, key: Any, state: State) -> float:
-    """A step size for all stages at once, from how fast the payoff bends along random directions."""
+    """A step size for all stages at once, from how fast the payoff bends along random directions.
+
+    Infinite where the payoff does not bend at all; NaN where a cost is no finite number.
+    """
     p, tries = oracle.sizes.control, 64
     gains = JointGains(jnp.asarray(state.theta1), jnp.asarray(state.theta2))
     rng = np.random.default_rng(int(jax.random.bits(jax.random.fold_in(key, 2**30))))
@@ -87,7 +104,11 @@ def all_stage_step(oracle: Oracle, gamma: float, key: Any, state: State) -> floa
     offset = JointGains(jnp.asarray(e[:, :p]), jnp.asarray(e[:, p:]))
     own = jax.random.fold_in(key, 2**30 + 1)
     payoff = np.asarray(payoffs(oracle, gains, offset, jnp.asarray(gamma), own, tries))
-    state.rollouts += payoff.size
+    count(oracle, state, payoff.size)
+    if not np.isfinite(payoff).all():
+        return np.nan
+    if (payoff == payoff[2]).all():
+        return np.inf
     bends = np.abs(payoff[0] + payoff[1] - 2 * payoff[2]) / 0.1**2
     # A random direction sees the mean of the eigenvalues; the largest of n may be n times that.
     return float(1 / (bends.mean() * np.sqrt(state.W.size)))

@@ -11,6 +11,7 @@ from phalanx.learners import _descent, _quadratic, _steps
 from phalanx.learners._ask import (
     all_stage_step,
     bend_of,
+    count,
     fit,
     gradient_of,
     probe,
@@ -65,7 +66,8 @@ def chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) 
     for name in _descent.Iterate._fields:
         setattr(state, name, np.asarray(getattr(now, name)))
     n1, n2 = (size * (sizes.horizon if t is None else 1) for size in sizes.players)
-    state.rollouts += (last - state.iteration) * _descent.rollouts_per_iteration(rule, (n1, n2))
+    spent = (last - state.iteration) * _descent.rollouts_per_iteration(rule, (n1, n2))
+    count(oracle, state, spent)
     state.iteration = last
     if not max(np.abs(state.W).max(), np.abs(state.field).max()) < HUGE:
         if method.all_stages and method.step_size == "auto" and state.eta[0] > SMALLEST:
@@ -117,6 +119,9 @@ def _begin(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
             if method.step_size == "auto"
             else method.step_size
         )
+        if not np.isfinite(eta):
+            state.status, state.note = ("cost_nan" if np.isnan(eta) else "flat"), -1
+            return
         state.eta[:], state.decay[:] = eta, 0.0
         state.record(-1)
         return
@@ -193,7 +198,8 @@ def _heed_noise(
         )
         for i in (0, 1)
     ]
-    state.rollouts += 2 * _descent.rollouts_per_iteration(rule._replace(update=""), sizes.players)
+    spent = 2 * _descent.rollouts_per_iteration(rule._replace(update=""), sizes.players)
+    count(oracle, state, spent)
     variance = float(np.sum((both[0] - both[1]) ** 2)) / 2
     allowed = 2 * slowest * (NOISE * max(float(np.linalg.norm(target)), 1e-3)) ** 2
     if variance > 0 and slowest > 0:
@@ -221,17 +227,17 @@ def _finish(oracle: Oracle, method: Method, gamma: float, key: Any, state: State
     tail = method.iterations // 2
     counts = np.array([(method.iterations - tail) // 2, 0.0])
     counts[1] = max(method.iterations - tail - counts[0], 1)
-    count = max(state.iteration - tail, 1)
-    averaged = state.sum_W.sum(axis=0) / count
+    iterations = max(state.iteration - tail, 1)
+    averaged = state.sum_W.sum(axis=0) / iterations
     W = averaged if method.average and state.sum_W.any() else state.W
     if method.all_stages:
         state.theta1, state.theta2 = W[:, :p].copy(), W[:, p:].copy()
-        state.projected[:] = float(state.outside) / count
+        state.projected[:] = float(state.outside) / iterations
         _verify(oracle, method, gamma, key, state)
         state.stage = -1
     else:
         state.theta1[t], state.theta2[t] = W[0, :p], W[0, p:]
-        state.projected[t] = float(state.outside) / count
+        state.projected[t] = float(state.outside) / iterations
         bend = bend_of(state, t, sizes)
         if bend is not None and not np.isnan(state.mu[t]):
             if method.estimator == "exact" or not state.sum_field.any():
@@ -247,7 +253,7 @@ def _finish(oracle: Oracle, method: Method, gamma: float, key: Any, state: State
             return
     state.iteration = 0
     state.W = np.zeros_like(state.W)
-    if state.stage < 0:
+    if state.stage < 0 and not state.done:
         state.status = "done"
 
 
@@ -282,7 +288,9 @@ def _verify(oracle: Oracle, method: Method, gamma: float, key: Any, state: State
     for t in reversed(range(oracle.sizes.horizon)):
         state.stage = t
         state.W = np.concatenate([state.theta1[t], state.theta2[t]])[None]
-        found = fit(oracle, gamma, key, state, method.probe, method.radius, VERIFY_SALT)
+        found, wrong = fit(oracle, gamma, key, state, method.probe, method.radius, VERIFY_SALT)
+        if found is None and wrong in ("flat", "flat_control", "flat_disturbance", "no_energy"):
+            state.status, state.note = wrong, t
         if found is None:
             continue
         step = _quadratic.newton(found.gradient, found.bend, found.spread)

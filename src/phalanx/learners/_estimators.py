@@ -8,7 +8,7 @@ With e uniform on the sphere of radius r in R^n, f the payoff (cost − γ²·en
     coordinate   (f(θ + r e_k) − f(θ − r e_k)) / 2r            common random numbers, 2n rollouts
 
 The payoff of one stage's gains is a quadratic, so none of them is biased in the receding-horizon
-problem, whatever r is (theory.md §2). Perturbing all stages at once, or in a world that is not
+problem, whatever r is (notation page, "Learning from costs alone (P1)"). Perturbing all stages at once, or in a world that is not
 linear, they estimate the gradient of the payoff smoothed over r.
 
 Perturbations come in chunks, so that memory does not grow with the batch; what the next chunk draws

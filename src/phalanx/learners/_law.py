@@ -35,7 +35,7 @@ class LawOracle(eqx.Module):
             keeps its law; what noise does to gradients cancels within a pair.
         dtype: "float64", or "float32" at about three times the speed.
 
-    Source: P1, eqs. 17–18; the noise's covariances are exact for every N (theory.md §1).
+    Source: P1, eqs. 17–18; the noise's covariances are exact for every N (notation page, "The exact split").
     """
 
     sizes: Sizes = eqx.field(static=True)

@@ -44,16 +44,18 @@ class Method:
             curvature) and "newton" (by both players' joint curvature), which take curvature from costs.
         schedule: "receding" (stage by stage, backwards: P1's) or "all_stages" (at once).
         iterations: K per stage, or in all; for "regression" the rounds of fit and solve.
-        batch: N_b, rollouts per gradient and player; for "regression" rollouts per round.
+        batch: N_b, rollouts per gradient and player; for "regression" rollouts per round. It is rounded
+            to whole draws, each tried under all the variants of the gains that are compared.
         step_size: η, a number; "auto" (the best for the curvature that costs show) or "theory"
-            (Theorem 4's rule μ/L²).
+            (Theorem 4's rule μ/L²); regression takes no steps.
         decay: whether η falls like 1/k; None: with "auto" and a sampled gradient.
         radius: r, of the perturbations.
         ball: radius that each player's gains of one stage are projected on; None: ten times what the
             first costs suggest, at least 10.
         average: return the average over the second half of the iterations.
         probe: rollouts that each stage's curvature may take, where it is needed.
-        tolerance: relative distance from the saddle point at which a result is called converged.
+        tolerance: a result is called converged where its estimated distance from the saddle point is at
+            most this share of the gains' size (of 1, where they are smaller).
 
     Raises:
         InputError: an unknown word, a number out of range, or words that do not go together.
@@ -83,7 +85,7 @@ class Method:
             ("update", self.update, UPDATES),
             ("schedule", self.schedule, SCHEDULES),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, but it is {value!r}.")
         for name in ("iterations", "batch", "probe"):
             value = getattr(self, name)
@@ -96,7 +98,7 @@ class Method:
             value = getattr(self, name)
             if value is None and name == "ball":
                 continue
-            if name == "step_size" and value in ("auto", "theory"):
+            if name == "step_size" and isinstance(value, str) and value in ("auto", "theory"):
                 continue
             if (
                 isinstance(value, bool)
@@ -124,6 +126,11 @@ class Method:
         if self.estimator == "regression" and self.update not in ("newton", "simultaneous"):
             raise InputError(
                 f'regression ends in a linear solve, which takes no update, but update is "{self.update}"; leave it out.'
+            )
+        if self.estimator == "regression" and self.step_size != "auto":
+            raise InputError(
+                f'regression (the method "fast") ends in a linear solve, which takes no steps, but step_size is {self.step_size!r}; '
+                'leave it out, or take another method, such as "rgda".'
             )
 
     @property

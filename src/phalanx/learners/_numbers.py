@@ -82,7 +82,11 @@ def covariance(name: str, value: Any, m: int) -> np.ndarray:
     Raises:
         InputError: anything else.
     """
-    checked = symmetric(name, np.asarray(value, dtype=np.float64), m)
+    checked = symmetric(name, value, m)
+    if checked.ndim != 2:
+        raise InputError(
+            f"{name} has shape {checked.shape} and must have shape ({m}, {m}): it does not vary in time."
+        )
     if np.linalg.eigvalsh(checked)[0] <= 0:
         raise InputError(
             f"{name} must be positive definite, so that every gain shows in the costs, but its least eigenvalue is "

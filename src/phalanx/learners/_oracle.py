@@ -1,8 +1,6 @@
 """`CostOracle`: a simulator of the user's own, behind the only door that a learner knows."""
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,13 +8,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phalanx._outcome import InputError
+from phalanx._outcome import InputError, PhalanxError
+from phalanx.learners._answers import pair, pairs, refuse_negative, traced_pair
 from phalanx.learners._gains import JointGains, Sizes, checked_sizes
 from phalanx.learners._numbers import covariance
-
-_PAIR = "the simulator must return two numbers, cost and energy, but it returned {}."
+from phalanx.learners._pool import Pool, check_importable
 
 Form = Literal["each", "batch", "jax"]
+
+# What is said where a simulator stumbles over what it is handed.
+_WHOLE = (
+    "the simulator must play a whole run where `start` is None, as all stages at once are learned from whole runs, but it "
+    "ended with: {}. Write `0 if start is None else start`."
+)
+_TRACED = (
+    'the simulator could not be traced: {}. (form "jax": `start` is traced; use jax.lax.fori_loop(start, T, ...); '
+    'arrays are jax.numpy\'s, and noise comes from a JAX key. A simulator in NumPy takes form="each".)'
+)
+_CALLED = {
+    "each": (
+        'form "each": simulate(gains, start, seed) was called for one rollout, with one seed; a simulator that plays many at '
+        'once takes form="batch".'
+    ),
+    "batch": (
+        'form "batch": simulate(gains, start, seeds) was called for many rollouts, with gains of shape (n, T, ·, ·) and '
+        'n seeds; a simulator that plays one takes form="each".'
+    ),
+}
 
 
 class CostOracle(eqx.Module):
@@ -24,48 +42,55 @@ class CostOracle(eqx.Module):
 
     A rollout plays given gains of both sides from stage `start` to the end and returns what it cost
     and how much energy the disturbance spent: Σ |y|²_Q + |z|²_Q̄ + |u|²_R + …, or any other cost,
-    and Σ |d|². Whoever writes it needs no JAX: `gains.control(t, x, x_bar)` and
-    `gains.disturbance(t, x, x_bar)` are what agents and adversary do.
+    and Σ |d|², each summed over entries and averaged over agents. Whoever writes it needs no JAX:
+    `gains.control(t, x, x_bar)` and `gains.disturbance(t, x, x_bar)` are what agents and adversary do.
 
     Args:
         simulate: the simulator, in one of three forms.
             "each": simulate(gains, start, seed) → (cost, energy), one rollout, plain Python.
-            "batch": simulate(gains, start, seeds) → (costs, energies), gains with a leading axis
-            (n, T, ·, 2m) and n seeds, for simulators that vectorise.
+            "batch": simulate(gains, start, seeds) → (costs, energies), each (n,): n seeds, and gains
+            with a leading axis, K1 (n, T, p, m); `gains.control` then takes states (n, N, m) and
+            means (n, m) or (n, 1, m).
             "jax": simulate(gains, start, key) → (cost, energy), one rollout, traceable; it is
-            compiled and mapped over rollouts.
+            compiled and mapped over rollouts. `start` is traced: jax.lax.fori_loop(start, T, …).
             At `start` the deviation is drawn from N(0, Sigma_y) and the mean from N(0, Sigma_z), by
-            the simulator, from the seed. `start` None asks for a whole run from the world's own
-            first state; only `schedule="all_stages"` does so.
-        horizon: T. state_size: m. control_size: p. disturbance_size: q; m by default.
+            the simulator, from the seed; centring N draws takes the factor √(N/(N−1)) to keep
+            Sigma_y. `start` None asks for a whole run from the world's own first state; only
+            `schedule="all_stages"` does so: write `0 if start is None else start`.
+        horizon: T. state_size: m. control_size: p.
+        disturbance_size: q; m by default, so say it unless d has as many entries as x.
         form: "each", "batch" or "jax".
         workers: parallel processes for "each"; 0: none. The simulator must then be a function of a
             module, and a script that starts workers needs `if __name__ == "__main__":`.
         Sigma_y, Sigma_z: (m, m) covariances that the simulator draws from; scalars mean scalar
             times identity.
 
-    The same seed must give the same noise: two-point, coordinate and regression estimates compare
-    rollouts on common random numbers. They stay unbiased without, and vary much more.
+    The same seed must give the same noise, and another seed another: regression, and automatic steps
+    and balls, read curvature from rollouts on common random numbers, and are wrong without. One-point
+    estimates with a step size and a ball given need none; two-point and coordinate ones stay unbiased
+    without, and vary much more. `learn` tries the simulator out with a few rollouts before the first.
 
     Raises:
-        InputError: sizes out of range, or a simulator that returns something else.
+        InputError: sizes out of range, a simulator that workers cannot import, or one that returns
+            something else.
 
     Example:
         >>> import numpy as np
         >>> import phalanx as px
+        >>> N = 20
         >>> def simulate(gains, start, seed):
         ...     rng = np.random.default_rng(seed)
-        ...     x = rng.normal(size=(20, 1))
-        ...     x = x - x.mean() + rng.normal()
+        ...     x = rng.normal(size=(N, 1))
+        ...     x = (x - x.mean(axis=0)) * np.sqrt(N / (N - 1)) + rng.normal(size=1)
         ...     cost = energy = 0.0
         ...     for t in range(start, 2):
         ...         x_bar = x.mean(axis=0)
         ...         u = gains.control(t, x, x_bar)
         ...         d = gains.disturbance(t, x, x_bar)
-        ...         cost += np.mean(x**2 + u**2)
-        ...         energy += np.mean(d**2)
+        ...         cost += (np.sum(x**2) + np.sum(u**2)) / N
+        ...         energy += np.sum(d**2) / N
         ...         x = 0.9 * x + u + 0.5 * d + 0.1 * rng.normal(size=x.shape)
-        ...     return cost + np.mean(x**2), energy
+        ...     return cost + np.sum(x**2) / N, energy
         >>> oracle = px.CostOracle(simulate, horizon=2, state_size=1, control_size=1)
         >>> learned = px.learn(oracle, gamma=2.0, batch=40, iterations=2)
         >>> learned.K1.shape
@@ -79,7 +104,7 @@ class CostOracle(eqx.Module):
     Sigma_y: np.ndarray
     Sigma_z: np.ndarray
     traceable: bool = eqx.field(static=True)
-    _pool: "_Pool" = eqx.field(static=True)
+    _pool: Pool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -104,13 +129,15 @@ class CostOracle(eqx.Module):
             )
         if workers and form != "each":
             raise InputError(f'workers belong to form "each"; form is "{form}".')
+        if workers:
+            check_importable(simulate)
         q = state_size if disturbance_size is None else disturbance_size
         self.sizes = checked_sizes(horizon, state_size, control_size, q)
         self.simulate, self.form, self.workers = simulate, form, workers
         self.Sigma_y = covariance("Sigma_y", Sigma_y, self.sizes.state)
         self.Sigma_z = covariance("Sigma_z", Sigma_z, self.sizes.state)
         self.traceable = form == "jax"
-        self._pool = _Pool(workers)
+        self._pool = Pool(workers)
 
     def close(self) -> None:
         """End the worker processes, if there are any; they start again when they are needed."""
@@ -140,20 +167,21 @@ class CostOracle(eqx.Module):
         )
         start = None if stage is None else int(stage)
         seeds = [int(seed) for seed in np.tile(drawn, G)]
-        if self.form == "batch":
-            answer = self.simulate(many, start, np.asarray(seeds))
-            try:
-                cost, energy = (np.asarray(part, dtype=np.float64) for part in answer)
-                cost, energy = (np.broadcast_to(part, (G * B,)) for part in (cost, energy))
-            except (TypeError, ValueError) as error:
-                raise InputError(
-                    f"the simulator must return costs and energies of {G * B} rollouts, but it returned {_short(answer)}."
-                ) from error
-        else:
-            pairs = zip(many.theta1, many.theta2, seeds, strict=True)
-            jobs = [(JointGains(one, two), start, seed) for one, two, seed in pairs]
-            answers = [_pair(answer) for answer in self._pool.map(self.simulate, jobs)]
-            cost, energy = np.array(answers).T
+        try:
+            if self.form == "batch":
+                cost, energy = pairs(self.simulate(many, start, np.asarray(seeds)), G * B)
+            else:
+                rollouts = zip(many.theta1, many.theta2, seeds, strict=True)
+                jobs = [(JointGains(one, two), start, seed) for one, two, seed in rollouts]
+                answers = [pair(answer) for answer in self._pool.map(self.simulate, jobs)]
+                cost, energy = np.array(answers).T
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            if start is None and isinstance(error, TypeError):
+                raise InputError(_WHOLE.format(error)) from error
+            if not isinstance(error, PhalanxError):
+                error.add_note(_CALLED[self.form])
+            raise
+        refuse_negative(energy, start)
         return jnp.asarray(cost.reshape(G, B)), jnp.asarray(energy.reshape(G, B))
 
     def _traced(self, gains: Any, offset: Any, keys: Any, stage: Any, grid: tuple) -> tuple:
@@ -167,53 +195,17 @@ class CostOracle(eqx.Module):
             for theta, extra in zip(gains, (extra1, extra2), strict=True):
                 theta = jnp.asarray(theta)
                 own.append(theta + extra if stage is None else theta.at[stage].add(extra[0]))
-            answer = self.simulate(JointGains(*own), stage, key)
             try:
-                cost, energy = (jnp.asarray(part, jnp.float64) for part in answer)
-            except (TypeError, ValueError) as error:
-                raise InputError(_PAIR.format(_short(answer))) from error
-            if cost.shape or energy.shape:
-                raise InputError(_PAIR.format(_short(answer)))
-            return cost, energy
+                answer = self.simulate(JointGains(*own), stage, key)
+            except TypeError as error:  # what JAX raises where Python wants a number, among others
+                if stage is None:
+                    raise InputError(_WHOLE.format(_first_line(error))) from error
+                raise InputError(_TRACED.format(_first_line(error))) from error
+            return traced_pair(answer)
 
         every = jnp.tile(keys, grid[0])
         cost, energy = jax.vmap(one, in_axes=(-1, -1, 0))(flat[0], flat[1], every)
         return cost.reshape(grid), energy.reshape(grid)
-
-
-class _Pool:
-    """Worker processes that start when they are first needed; compared by identity, as jit asks."""
-
-    def __init__(self, workers: int):
-        self.workers, self.pool = workers, None
-
-    def map(self, simulate: Callable, jobs: list) -> Any:
-        if not self.workers:
-            return [simulate(*job) for job in jobs]
-        if self.pool is None:
-            # A forked child of a process that runs JAX's threads may hang.
-            self.pool = ProcessPoolExecutor(
-                self.workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
-            )
-        chunk = max(1, len(jobs) // (4 * self.workers))
-        return self.pool.map(_call, [(simulate, job) for job in jobs], chunksize=chunk)
-
-    def close(self) -> None:
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-            self.pool = None
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group; the parent answers it."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _call(work: tuple) -> Any:
-    simulate, job = work
-    return simulate(*job)
 
 
 def _perturbed(theta: np.ndarray, extra: np.ndarray, stage: Any, grid: tuple) -> np.ndarray:
@@ -226,14 +218,5 @@ def _perturbed(theta: np.ndarray, extra: np.ndarray, stage: Any, grid: tuple) ->
     return many
 
 
-def _pair(answer: Any) -> tuple[float, float]:
-    try:
-        cost, energy = answer
-        return float(cost), float(energy)
-    except (TypeError, ValueError) as error:
-        raise InputError(_PAIR.format(_short(answer))) from error
-
-
-def _short(answer: Any) -> str:
-    text = repr(answer)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

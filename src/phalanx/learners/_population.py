@@ -5,7 +5,7 @@ and the world need not be linear. What it reports is one agent's cost (P1, eqs. 
 `_law`'s where both apply, or the average over agents, which is what a fleet's operator sees.
 
 First states: centring M i.i.d. draws would shrink their covariance to (1 − 1/M)Σ_y, so they are
-rescaled by √(M/(M−1)), and z is drawn by itself (theory.md §2). Agents last, (m, G, B, M).
+rescaled by √(M/(M−1)), and z is drawn by itself (P1, Section 5). Agents last, (m, G, B, M).
 """
 
 import math

@@ -72,11 +72,18 @@ def _pairs(n: int) -> list[tuple[int, int]]:
 
 
 class Moments(NamedTuple):
-    """Averages over draws: of v = (odd parts of the entries, even parts of all directions) and of v vᵀ."""
+    """Averages over draws: of v = (odd parts of the entries, even parts of all directions) and of v vᵀ.
+
+    Attributes:
+        mean: of v. square: of v vᵀ. draws: how many.
+        cost, energy: mean size of each over all rollouts.
+    """
 
     mean: Any
     square: Any
     draws: Any
+    cost: Any
+    energy: Any
 
 
 def moments(
@@ -118,11 +125,13 @@ def moments(
             v = jnp.concatenate([v, (plus + minus) / 2 - payoff[-1]])
         index = chunk * size + twin * jnp.arange(size // twin)
         v = jnp.where(index < draws, v, 0.0)
-        return v.sum(axis=1), v @ v.T
+        real = chunk * size + jnp.arange(size) < draws
+        sizes = [jnp.where(real, jnp.abs(X), 0.0).sum() / G for X in (cost, energy)]
+        return v.sum(axis=1), v @ v.T, *sizes
 
-    mean, square = sum_over(chunks, draw, total)
+    mean, square, cost, energy = sum_over(chunks, draw, total)
     count = -(-draws // twin)
-    return Moments(mean / count, square / count, count)
+    return Moments(mean / count, square / count, count, cost / draws, energy / draws)
 
 
 measure = eqx.filter_jit(moments)

@@ -25,9 +25,9 @@ def round_(oracle: Oracle, method: Method, gamma: float, key: Any, state: State)
         state.ball[t] = np.inf if method.ball is None else method.ball
         state.record(t)
         state.weight = np.zeros(())
-        found = fit(oracle, gamma, key, state, method.batch, method.radius, salt=0)
+        found, state.status = fit(oracle, gamma, key, state, method.batch, method.radius, salt=0)
         if found is None:
-            state.status, state.note = "diverged", t
+            state.note = t
             return
         bend, spread, G, error = found[1:]
         state.S[t] = bend.S

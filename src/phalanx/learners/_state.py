@@ -36,7 +36,8 @@ class State:
         projected: (T,) share of the last half's iterations that left the ball.
         record_stage, record_iteration, record_rollouts: (n,) of the recorded iterates.
         record_W: (n, 1 | T, p+q, 2m) recorded iterates.
-        status: "running", or how it ended. note: a stage, for a sentence.
+        status: "running", or how it ended (`_verdict` has a sentence for each). note: a stage, for
+            that sentence; −1 for all at once.
     """
 
     settings: str
@@ -115,10 +116,19 @@ class State:
         self.record_W = np.concatenate([self.record_W, self.W[None]])
 
     def save(self, path: Path) -> None:
-        """Write the state; the one that was there before stays as `<name>.previous`."""
-        if is_whole(path, MAGIC):  # never put a damaged file in the place of a good one
-            path.replace(previous(path))
-        seal(path, MAGIC, {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        """Write the state; the one that was there before stays as `<name>.previous`.
+
+        Raises:
+            InputError: a place that cannot be written to.
+        """
+        try:
+            if is_whole(path, MAGIC):  # never put a damaged file in the place of a good one
+                path.replace(previous(path))
+            seal(path, MAGIC, {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        except OSError as error:
+            raise InputError(
+                f"state: {path} cannot be written to ({error.strerror or error}); choose another place."
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> "State":
@@ -161,7 +171,7 @@ def load_best(path: Path, settings: dict[str, Any]) -> tuple[State | None, str]:
             sentence += f" Going on from the one before it, {candidate.name}."
         return state, sentence
     if candidates:
-        raise InputError(f"{sentence} No earlier one is good either; start anew without --resume.")
+        raise InputError(f"{sentence} No earlier one is good either; start anew, without resume.")
     return None, ""
 
 
@@ -171,5 +181,5 @@ def _same(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         if found.get(name) != wanted.get(name):
             raise InputError(
                 f"{path} was learned with {name} = {found.get(name)!r}, but now it is {wanted.get(name)!r}; resume with "
-                "the same settings, or start anew without --resume."
+                "the same settings, or start anew, without resume."
             )

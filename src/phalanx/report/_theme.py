@@ -193,6 +193,9 @@ def _svg(fig: Figure) -> str:
     text = text.replace("'DejaVu Sans'", FONTS)
     text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
     text = re.sub(r' d="([^"]*)"', _shorter, text)
+    # Matplotlib names clips after coordinates, down to the last bit of a layout that was found by a solver.
+    for place, name in enumerate(dict.fromkeys(re.findall(r'<clipPath id="([^"]*)"', text))):
+        text = text.replace(name, f"clip{place}")
     return re.sub(r"\n\s*", "\n", text).strip()
 
 

@@ -121,10 +121,25 @@ def _observed(
 
     def observe(agent: Any, state: Any, u: jax.Array, aggregate: jax.Array | None = None) -> Any:
         policy, cost = agent
-        return policy.observe(state, RoundFeedback(view, u, after, cost, aggregate))
+        own = None if cost is None else _of_this_round(cost, view.t)
+        return policy.observe(state, RoundFeedback(view, u, after, own, aggregate))
 
     told = () if others is None else (others[jnp.asarray(kind.agents)],)
     return kind.map(observe, state, control, *told)
+
+
+def _of_this_round(cost: Any, t: jax.Array) -> Any:
+    """The cost as the agent may know it: this round's, whatever round it is asked for.
+
+    A cost that varies in time holds its future (targets, prices); an agent learns of it as it comes.
+    """
+
+    def price(_: Any, x: jax.Array, u: jax.Array) -> jax.Array:
+        return cost(t, x, u)
+
+    if hasattr(cost, "gradient"):
+        price.__dict__["gradient"] = lambda _, x, u: cost.gradient(t, x, u)
+    return price
 
 
 def _widen(u: jax.Array, width: int) -> jax.Array:

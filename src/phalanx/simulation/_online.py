@@ -16,8 +16,8 @@ from phalanx.simulation._linear_trajectory import LinearTrajectory
 from phalanx.simulation._population_inputs import stages
 from phalanx.systems import LinearSystem
 
-# How far states may outgrow start and disturbances: one over the rounding of float64.
-BLIND = 1e15
+# States this share of 1/ε times all that was put in hold no digit of it any more.
+ROUNDING = 0.2
 INFORMATION = ("independent", "aggregated")
 
 
@@ -57,8 +57,8 @@ def simulate_linear(
     parameters = paths.pop("parameters", None)
     x, u, w = (np.asarray(paths[name]) for name in ("x", "u", "w"))
     cost = None if paths["cost"] is None else np.asarray(paths["cost"])
-    put_in = np.abs(x0).max() + np.abs(system.E).max() * np.abs(w).max(initial=0.0)
-    played = _rounds_played(x, u, cost, put_in)
+    limit = _blind_beyond(system, policies, x[0], u, w, dtype)
+    played = _rounds_played(x, u, cost, limit)
     trajectory = LinearTrajectory(
         n_agents=N,
         rounds=played,
@@ -126,15 +126,29 @@ def _learnable(policies: list, costs: list | None, system: LinearSystem) -> None
             asked.add(mark)
 
 
-def _rounds_played(x: np.ndarray, u: np.ndarray, cost: np.ndarray | None, put_in: float) -> int:
-    """How many rounds ended in numbers that still mean something.
+def _blind_beyond(
+    system: LinearSystem, policies: list, x0: np.ndarray, u: np.ndarray, w: np.ndarray, dtype: Any
+) -> float:
+    """How large a state may grow before a learner is blind.
 
-    Beyond `BLIND` times all that was put in, no digit of a disturbance is left in a state: a learner
-    would recover rounding, stop learning, and look tame.
+    Beyond one over the rounding of all that others put in, no digit of a disturbance is left in a state: a
+    learner would recover rounding, stop learning, and look tame. Without a learner, or with nothing
+    put in, any number may stand.
     """
+    learns = np.array([bool(getattr(policy, "learns", False)) for policy in policies])
+    if not learns.any():
+        return np.inf
+    others = np.where(learns[:, None], 0.0, np.nan_to_num(np.abs(u)).max(axis=0, initial=0.0))
+    put_in = np.abs(x0).max() + np.abs(system.E).max() * np.abs(w).max(initial=0.0)
+    put_in += np.abs(system.B).max() * others.sum()
+    return ROUNDING * put_in / float(jnp.finfo(dtype).eps) if put_in > 0 else np.inf
+
+
+def _rounds_played(x: np.ndarray, u: np.ndarray, cost: np.ndarray | None, limit: float) -> int:
+    """How many rounds ended in numbers that still mean something."""
     with np.errstate(invalid="ignore"):
         fine = np.logical_and(np.isfinite(x[1:]).all(1), np.isfinite(u).all((1, 2)))
-        fine &= np.abs(x[1:]).max(1) <= BLIND * put_in
+        fine &= np.abs(x[1:]).max(1) <= limit
     if cost is not None:
         fine &= np.isfinite(cost).all(1)
     return len(fine) if fine.all() else int(np.argmin(fine))
