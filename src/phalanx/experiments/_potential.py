@@ -149,12 +149,13 @@ def gaps(team_: Team, game: RoundGame) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(gap, 1), np.stack(certificate, 1)
 
 
-def best_fixed(team_: Team, w: np.ndarray) -> list[np.ndarray]:
+def best_fixed(team_: Team, w: np.ndarray, target: np.ndarray | None = None) -> list[np.ndarray]:
     """The joint M, one (H, p, n) per agent, that minimises Σ_t Φ_t over the run: one least-squares problem."""
     game = team_.game(w)
     n, H = game.y.shape[1], team_.memory
     rows = [_rows(team_, game, i)[:, :n].reshape(len(w) * n, -1) for i in range(len(team_.gains))]
-    found = np.linalg.lstsq(np.concatenate(rows, 1), -(game.y @ _root(team_.Q).T).reshape(-1))[0]
+    aim = game.y if target is None else game.y - target
+    found = np.linalg.lstsq(np.concatenate(rows, 1), -(aim @ _root(team_.Q).T).reshape(-1))[0]
     parts = np.split(found, np.cumsum([row.shape[1] for row in rows])[:-1])
     return [m.reshape(H, *K.shape) for m, K in zip(parts, team_.gains, strict=True)]
 
