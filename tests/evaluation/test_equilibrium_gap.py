@@ -143,3 +143,15 @@ def test_bad_input(common):
         px.equilibrium_gap(common, every=0)
     with pytest.raises(px.InputError, match="radius must be"):
         px.equilibrium_gap(common, radius=0.0)
+
+
+def test_flat_costs_do_not_say_whether_there_is_a_potential():
+    """Piecewise linear costs have no mixed derivatives where the agents meet: undecided, not "yes"."""
+    system = px.LinearSystem(A=[[0.5]], B=[[[1.0]], [[1.0]]])
+    learners = px.team(system, [[[0.1]], [[0.2]]], "aggregated", memory=2, step_size=1e-4)
+    costs = [px.Huber(1e-3, 1.0, 1.0), px.Huber(1e-3, 5.0, 1.0)]
+    arguments = {"rounds": 30, "information": "aggregated", "record": "parameters"}
+    run = px.simulate(system, learners, px.Step(3.0), costs, **arguments)
+    found = px.equilibrium_gap(run, every=10, tolerance=0.1)
+    assert found.potential is None
+    assert "cannot be told" in found.notes[0]

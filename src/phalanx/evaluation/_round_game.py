@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from phalanx.costs import Quadratic
 from phalanx.evaluation._rollout import on_device
 from phalanx.simulation._kinds import Kind
 
@@ -77,24 +78,29 @@ class RoundGame:
         if len(pairs) > PAIRS:
             pairs = [pairs[k] for k in draws.choice(len(pairs), PAIRS, replace=False)]
         some = np.unique(np.linspace(0, R - 1, min(R, ROUNDS)).astype(int))
-        largest = apart = 0.0
+        largest = apart = felt = 0.0
         for i, j in pairs:
             for _ in range(DIRECTIONS):
                 ways = {}
                 for agent in (i, j):
                     parts = self.parts(draws.normal(size=self.M[agent].shape))
                     ways[agent] = self.pushed(agent, parts), parts[:, 0]
-                mixed = []
+                mixed, plain = [], []
                 for agent, other in ((i, j), (j, i)):
                     K = self.K[agent]
                     (own_y, own_v), (other_y, _) = ways[agent], ways[other]
                     both = own_y, own_v - own_y @ K.T, other_y, -other_y @ K.T
                     points = (t, self.y, self.v[agent], *both)
-                    device = (jnp.asarray(value[some]) for value in points)
+                    device = [jnp.asarray(value[some]) for value in points]
                     mixed.append(np.asarray(_mixed(on_device(costs[agent]), *device)))
+                    plain.append(np.asarray(_mixed(on_device(Quadratic()), *device)))
                 largest = max(largest, float(np.abs(mixed).max()))
+                felt = max(felt, float(np.abs(plain).max()))
                 apart = max(apart, float(np.abs(mixed[0] - mixed[1]).max()))
-        return apart / largest if largest > 0 else float("nan")
+        if largest > 0:
+            return apart / largest
+        # Nothing mixes: because the agents do not meet, or because where they do the costs are flat.
+        return 0.0 if felt == 0 else float("nan")
 
 
 class BestResponses(eqx.Module):

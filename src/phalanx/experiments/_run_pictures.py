@@ -224,7 +224,7 @@ def thinned(scenario: LinearScenario, found: list[Played], names: list[str]) -> 
     data: dict[str, Any] = {}
 
     def put(key: str, dims: tuple[str, ...], values: list[np.ndarray]) -> None:
-        data[key] = (("controller", "bin", *dims), np.stack(values).astype(np.float32))
+        data[key] = (("controller", "bin", *dims), _narrow(np.stack(values)))
 
     put("cost_mean", ("agent",), [_binned(one.trajectory.cost)[1] for one in done])
     efforts = [np.sqrt(_binned((one.trajectory.u**2).mean(axis=2))[1]) for one in done]
@@ -238,7 +238,7 @@ def thinned(scenario: LinearScenario, found: list[Played], names: list[str]) -> 
     if whole:
         ends = np.array([*starts[1:], scenario.rounds]) - 1
         curves = [np.stack([r.curve[ends] for r in one.regrets if r], axis=1) for one in whole]
-        data["regret"] = (("judged", "bin", "agent"), np.stack(curves).astype(np.float32))
+        data["regret"] = (("judged", "bin", "agent"), _narrow(np.stack(curves)))
     rows = {f"row{place}": list(output.labels) for place, output in enumerate(scenario.outputs)}
     return xarray.Dataset(
         data,
@@ -250,3 +250,9 @@ def thinned(scenario: LinearScenario, found: list[Played], names: list[str]) -> 
             **rows,
         },
     )
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Half the bytes, where the numbers leave room: a run that exploded keeps its own."""
+    fits = np.abs(values).max(initial=0.0) < np.finfo(np.float32).max
+    return values.astype(np.float32) if fits else values

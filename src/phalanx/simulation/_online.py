@@ -18,6 +18,8 @@ from phalanx.systems import LinearSystem
 
 # States this share of 1/ε times all that was put in hold no digit of it any more.
 ROUNDING = 0.2
+# Rounds whose controls show how hard agents push by themselves.
+FIRST = 10
 INFORMATION = ("independent", "aggregated")
 
 
@@ -129,18 +131,17 @@ def _learnable(policies: list, costs: list | None, system: LinearSystem) -> None
 def _blind_beyond(
     system: LinearSystem, policies: list, x0: np.ndarray, u: np.ndarray, w: np.ndarray, dtype: Any
 ) -> float:
-    """How large a state may grow before a learner is blind.
+    """How large a state may grow before it holds no digit of what drives it.
 
-    Beyond one over the rounding of all that others put in, no digit of a disturbance is left in a state: a
-    learner would recover rounding, stop learning, and look tame. Without a learner, or with nothing
-    put in, any number may stand.
+    Beyond one over the rounding of all that was put in, a disturbance no longer shows in a state: a
+    learner would recover rounding, stop learning, and look tame. What agents put in by themselves is
+    judged by their first rounds; learners, who blow up from there, do not count. With nothing put in
+    any number may stand.
     """
     learns = np.array([bool(getattr(policy, "learns", False)) for policy in policies])
-    if not learns.any():
-        return np.inf
-    others = np.where(learns[:, None], 0.0, np.nan_to_num(np.abs(u)).max(axis=0, initial=0.0))
+    first = np.nan_to_num(np.abs(u[:FIRST])).max(axis=0, initial=0.0)
     put_in = np.abs(x0).max() + np.abs(system.E).max() * np.abs(w).max(initial=0.0)
-    put_in += np.abs(system.B).max() * others.sum()
+    put_in += np.abs(system.B).max() * first[~learns].sum()
     return ROUNDING * put_in / float(jnp.finfo(dtype).eps) if put_in > 0 else np.inf
 
 
