@@ -172,3 +172,11 @@ def test_a_decay_beyond_the_margin_is_refused_with_what_there_is():
 def test_a_fault_names_the_argument(call, sentence):
     with pytest.raises(InputError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("off", [0.0, 10.0], ids=["S = I", "S from Lyapunov's equation"])
+def test_kappa_bounds_the_gain_too(off):
+    """‖K‖ ≤ κ is part of the definition: without it S alone would be served by a far smaller κ."""
+    loop = strong_stability([[0.5, off], [0.0, 0.5]], [[1e-9], [0.0]], [[1e6, 0.0]])
+    assert loop.ok
+    assert loop.kappa >= 1e6
