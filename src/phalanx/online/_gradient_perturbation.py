@@ -18,9 +18,16 @@ from jaxtyping import Float
 from phalanx._linalg import _balls
 from phalanx._outcome import InputError
 from phalanx._types import MatrixLike, array
-from phalanx.online import _idealised
 from phalanx.online._action import on_device
 from phalanx.online._agent import Agent, Setting, recovered
+from phalanx.online._idealised import (
+    blocks,
+    free_response,
+    gradient,
+    on_top,
+    parts,
+    state_and_control,
+)
 from phalanx.policies import LinearView, Policy, RoundFeedback
 
 Update = Literal["gradient", "adaptive", "optimistic"]
@@ -52,16 +59,16 @@ class Memory(eqx.Module):
     @property
     def M(self) -> Any:
         """(H, p, n): M[p − 1] is the paper's M^{[p]}."""
-        return _idealised.blocks(self.flat, self.windows.shape[-2] - 2)
+        return blocks(self.flat, self.windows.shape[-2] - 2)
 
     @property
     def w(self) -> Any:
         """(2H+1, n): the last recovered disturbances, newest first."""
         memory = self.windows.shape[-2] - 2
         rows = self.windows.reshape(*self.windows.shape[:-1], memory, -1)
-        parts = [rows[..., 0, :, :], rows[..., 1, -1:, :], rows[..., -1, :, :]]
+        pieces = [rows[..., 0, :, :], rows[..., 1, -1:, :], rows[..., -1, :, :]]
         library = np if isinstance(self.windows, np.ndarray) else jnp
-        return library.concatenate(parts, axis=-2)
+        return library.concatenate(pieces, axis=-2)
 
 
 class GradientPerturbation(Policy):
@@ -144,7 +151,7 @@ class GradientPerturbation(Policy):
             raise InputError(
                 f"initial has shape {start.shape} and must have shape {wanted}, (H, p, n)."
             )
-        self.initial = _idealised.on_top(_balls.project_host(start, self.limits))
+        self.initial = on_top(_balls.project_host(start, self.limits))
 
     @property
     def learns(self) -> bool:
@@ -204,7 +211,7 @@ class GradientPerturbation(Policy):
                 flat=learned[0],
                 windows=_push(jnp.concatenate([w, state.windows[0, : -len(w)]]), state.windows),
                 e=None if state.e is None else inputs[:-1],
-                free=_idealised.free_response(agent, state.free, inputs),
+                free=free_response(agent, state.free, inputs),
                 past=learned[1],
                 rounds=state.rounds + 1,
             )
@@ -271,9 +278,9 @@ def step(
     project: Callable[[Any, Any], Any],
 ) -> tuple[Any, Any]:
     """M after one projected gradient step on this round's idealised cost, and the update's memory."""
-    s = _idealised.parts(state.flat, state.windows)
-    y, v = _idealised.state_and_control(agent, s, state.free)
-    g = _idealised.gradient(agent, state.windows, *slope(t, y, v))
+    s = parts(state.flat, state.windows)
+    y, v = state_and_control(agent, s, state.free)
+    g = gradient(agent, state.windows, *slope(t, y, v))
     eta, past = learner.initial_step, state.past
     if learner.slowing == "sqrt":
         eta = eta / (state.rounds + 1.0) ** 0.5
@@ -317,8 +324,8 @@ def _start(learner: GradientPerturbation, make: Callable, zeros: Callable) -> Me
 
 def _project(flat: jax.Array, limits: jax.Array) -> jax.Array:
     # Singular values do not ask which way round a block lies.
-    blocks = flat.reshape(limits.shape[-1], -1, flat.shape[-1])
-    return _balls.project(blocks, jnp.asarray(limits)).reshape(flat.shape)
+    by_lag = flat.reshape(limits.shape[-1], -1, flat.shape[-1])
+    return _balls.project(by_lag, jnp.asarray(limits)).reshape(flat.shape)
 
 
 def _push(newest: jax.Array, past: jax.Array) -> jax.Array:

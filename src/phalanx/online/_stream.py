@@ -21,9 +21,9 @@ from phalanx._linalg import _balls
 from phalanx._outcome import InputError, NoSolutionError, Outcome
 from phalanx._sealed import seal, unseal
 from phalanx._types import MatrixLike
-from phalanx.online import _idealised
 from phalanx.online._agent import recovered
 from phalanx.online._gradient_perturbation import GradientPerturbation, start, step
+from phalanx.online._idealised import blocks, free_response
 
 MAGIC = "phalanx-stream-1"
 
@@ -83,7 +83,7 @@ class StreamingController:
     @property
     def M(self) -> Float[np.ndarray, "H p n"]:
         """What has been learned so far; M[p − 1] is the paper's M^{[p]}."""
-        return _idealised.blocks(self._memory.flat, self.learner.memory).copy()
+        return blocks(self._memory.flat, self.learner.memory).copy()
 
     @property
     def rounds(self) -> int:
@@ -215,7 +215,7 @@ class StreamingController:
         memory, agent, H = self._memory, self._agent, self._agent.memory
         w, e = recovered(agent, self._x, self._u, x, self._aggregate)
         past = (self._w if memory.e is None else memory.e)[: H + 1]
-        memory.free = _idealised.free_response(agent, memory.free, np.concatenate([e[None], past]))
+        memory.free = free_response(agent, memory.free, np.concatenate([e[None], past]))
         _push(self._w, w)
         if memory.e is not None:
             _push(memory.e, e)
@@ -253,8 +253,8 @@ def _projection(limits: np.ndarray, memory: int) -> Callable[[Any, Any], Any]:
         rows = flat.reshape(memory, -1)
         if (np.einsum("hm,hm->h", rows, rows) <= squares).all():
             return flat
-        blocks = flat.reshape(memory, -1, flat.shape[-1])
-        return _balls.project_host(blocks, limits).reshape(flat.shape)
+        by_lag = flat.reshape(memory, -1, flat.shape[-1])
+        return _balls.project_host(by_lag, limits).reshape(flat.shape)
 
     with np.errstate(over="ignore"):
         squares = limits**2
