@@ -10,7 +10,7 @@ ROOT = Path(phalanx.__file__).parent
 FLOORS = [
     {"_outcome", "_jax_guard", "_unfinished"},
     {"_types"},
-    {"_files", "_linalg", "_random"},
+    {"_cores", "_files", "_linalg", "_random", "_xla"},
     {"_sealed"},
     {"_record", "systems"},
     {"costs", "policies", "disturbances"},

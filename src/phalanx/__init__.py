@@ -77,6 +77,7 @@ _HOME = {
         "JointGains",
     ),
     "phalanx.scenarios": ("scenario", "Scenario", "scenario_names"),
+    "phalanx._cores": ("use_cores",),
     "phalanx._outcome": ("InputError", "NoSolutionError", "Outcome", "PhalanxError"),
 }
 _WHERE = {name: home for home, names in _HOME.items() for name in names}
@@ -97,6 +98,9 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:  # what a type checker sees of the lazy names
+    from phalanx._cores import (
+        use_cores as use_cores,
+    )
     from phalanx._outcome import (
         InputError as InputError,
     )

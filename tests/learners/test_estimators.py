@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learning_worlds import random_gains, random_start, small_game
 from scipy import stats
 
-from phalanx.learners import ExactOracle, JointGains, LawOracle, _estimators
+from phalanx.learners import ExactOracle, JointGains, LawOracle, _chunks, _estimators
 
 P_VALUE = 1e-3
 GAMMA = 1.7
@@ -183,12 +183,12 @@ def test_chunks_hold_all_draws_and_the_last_is_never_empty(wanted, entries, G, p
     class Some:
         traceable, footprint, antithetic = True, 8, paired
 
-    chunks, size = _estimators.chunked(Some(), wanted, entries, G)
+    chunks, size = _chunks.chunked(Some(), wanted, entries, G)
     assert chunks * size >= wanted
     assert size % 2 == 0 or not paired
     if not paired:
         assert (chunks - 1) * size < wanted
-        assert size == 1 or size * max(entries, 8 * G) <= _estimators.CHUNK
+        assert size == 1 or size * max(entries, 8 * G) <= _chunks.CHUNK
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ def test_cutting_a_batch_into_chunks_that_do_not_divide_it_keeps_the_mean(
     """z-test of each entry; 101 draws in chunks of about 8 and a rest."""
     n = 2
     G = _estimators.variants(kind, n)
-    monkeypatch.setattr(_estimators, "CHUNK", 8 * n * G)
+    monkeypatch.setattr(_chunks, "CHUNK", 8 * n * G)
     oracle = law(world, antithetic=antithetic)
-    chunks, size = _estimators.chunked(oracle, 101, n * G, G)
+    chunks, size = _chunks.chunked(oracle, 101, n * G, G)
     assert chunks > 10
     assert chunks * size > 101
     sample = estimates(oracle, world, 1, 0, kind, 101 * G, 1.0, count=1000, seed=6)
@@ -211,7 +211,7 @@ def test_cutting_a_batch_into_chunks_that_do_not_divide_it_keeps_the_mean(
 
 @pytest.mark.parametrize("batch", [7, 1001])
 def test_cutting_a_batch_into_chunks_counts_every_draw_once(world, batch, monkeypatch):
-    monkeypatch.setattr(_estimators, "CHUNK", 300)
+    monkeypatch.setattr(_chunks, "CHUNK", 300)
     found = estimates(exact(world), world, 1, 0, "coordinate", 4 * batch, 0.77, count=1)
     np.testing.assert_allclose(found[0], truth(world, 1, 0), rtol=1e-9, atol=1e-10)
 

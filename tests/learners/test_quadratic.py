@@ -191,9 +191,9 @@ def test_cutting_draws_into_chunks_changes_no_exact_average(monkeypatch):
     game, gains, start = world(9)
     oracle = ExactOracle(game, Sigma_y=start.y, Sigma_z=start.z)
     whole, plan = measured(oracle, gains, 50)
-    from phalanx.learners import _estimators
+    from phalanx.learners import _chunks
 
-    monkeypatch.setattr(_estimators, "CHUNK", 7 * 12 * plan.rollouts)
+    monkeypatch.setattr(_chunks, "CHUNK", 7 * 12 * plan.rollouts)
     cut, _ = measured(oracle, gains, 51)
     np.testing.assert_allclose(cut.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(cut.square, whole.square, rtol=1e-12)

@@ -4,6 +4,7 @@ An oracle answers one question: what do rollouts cost under these gains? It neve
 is handed an oracle and nothing else.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -53,6 +54,21 @@ class Oracle(Protocol):
             stage: t; rollouts start from y_t ~ N(0, Σ_y), z_t ~ N(0, Σ_z). None: the whole run
                 from its own initial law.
         """
+        ...
+
+
+class SetsOracle(Oracle, Protocol):
+    """An oracle that can be asked about several sets of variants at once."""
+
+    def costs_each(
+        self,
+        shared: Any,
+        gains: JointGains,
+        offsets: Sequence[JointGains],
+        drawn: Any,
+        stage: Any,
+    ) -> list[tuple[jax.Array, jax.Array]]:
+        """As `costs`, for each set of offsets, all on the same draws; a player that stays has None."""
         ...
 
 

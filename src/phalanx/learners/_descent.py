@@ -6,11 +6,12 @@ F = (∇_{θ¹}, −∇_{θ²}), so that both players step along −F (P1, Algor
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phalanx import _random
+from phalanx._xla import wide_jit
 from phalanx.learners import _estimators
 from phalanx.learners._base import Oracle
 from phalanx.learners._gains import JointGains, project
@@ -87,7 +88,7 @@ def advance(
     return now
 
 
-@eqx.filter_jit
+@wide_jit
 def _compiled(oracle, rule, gains, now, numbers, stage, key, first, last):
     shared = None if stage is None else oracle.prepare(gains, stage)
 
@@ -117,16 +118,16 @@ def _one_field(oracle, rule, gains, W, numbers, stage, key):
     return _precondition(found, numbers)
 
 
-_compiled_field = eqx.filter_jit(_one_field)
+_compiled_field = wide_jit(_one_field)
 
 
 def _iterate(oracle, shared, rule, gains, now, numbers, stage, key, k) -> Iterate:
     p = gains.theta1.shape[-2]
-    W, key = now.W, jax.random.fold_in(key, k)
+    W, key = now.W, _random.fold_in(key, k)
     eta = numbers.eta / (1 + numbers.decay * k)
 
     def at(W: Any, salt: int = 0, players: tuple[int, ...] = (0, 1)) -> Any:
-        own = jax.random.fold_in(key, salt)
+        own = _random.fold_in(key, salt)
         return _field(oracle, shared, rule, gains, W, numbers, stage, own, players)
 
     def step(W: Any, direction: Any) -> tuple[Any, Any]:

@@ -22,15 +22,16 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from phalanx import _random
+from phalanx._xla import wall
 from phalanx.learners._base import Oracle
+from phalanx.learners._chunks import chunked, sum_over
 from phalanx.learners._gains import JointGains
 
 Kind = Literal["exact", "one_point", "two_point", "coordinate"]
 KINDS: tuple[Kind, ...] = ("exact", "one_point", "two_point", "coordinate")
-# Entries of one chunk's perturbations: with what a rollout needs beside them, they stay in the cache.
-CHUNK = 2**16
 
 
 def rollouts(kind: Kind, batch: int, n: int) -> int:
@@ -93,31 +94,31 @@ def gradients(
     dtype = getattr(oracle, "dtype", jnp.float64)
 
     def draw(chunk: Any) -> tuple:
-        own = jax.random.fold_in(key, chunk)
-        directions, start = jax.random.split(own)
+        directions, start = _random.split(_random.fold_in(key, chunk))
         normals = {}
         if kind != "coordinate":
             normals = {
-                j: _random.packed_normal(jax.random.fold_in(directions, j), (n[j], size), dtype)
+                j: _random.packed_normal(_random.fold_in(directions, j), (n[j], size), dtype)
                 for j in players
             }
         return normals, oracle.draws(start, size, stage)
 
     def total(drawn: tuple, chunk: Any) -> tuple:
         normals, start = drawn
-        e, tried = {}, {}
+        e, offsets = {}, []
         for j in players:
             e[j] = _on_sphere(normals[j], n[j], size, radius) if normals else None
-            tried[j] = _variants(e[j], kind, n[j], radius, dtype)
-        offset = _offset(gains, tried, G, shapes, length)
-        cost, energy = oracle.costs(shared, gains, offset, start, stage)
-        payoff = cost - gamma**2 * energy
-        index, first, out = chunk * size + jnp.arange(size), 0, []
-        for j in players:
-            # The last chunk may be longer than what is left to draw.
-            own = jnp.where(index < wanted[j], payoff[first : first + G[j]], 0.0)
-            out.append(_weighed(kind, e[j], own, n[j], radius) / wanted[j])
-            first += G[j]
+            tried = _variants(e[j], kind, n[j], radius, dtype).reshape(*shapes[j], G[j], -1)
+            offsets.append(JointGains(*(tried if i == j else None for i in (0, 1))))
+        found = _each(oracle, shared, gains, offsets, start, stage)
+        payoffs = [cost - jnp.asarray(gamma**2, cost.dtype) * energy for cost, energy in found]
+        if oracle.traceable:
+            payoffs = wall(payoffs, chunk)
+        index, out = chunk * size + jnp.arange(size), []
+        for j, payoff in zip(players, payoffs, strict=True):
+            if chunks * size > wanted[j]:  # the last chunk is longer than what is left to draw
+                payoff = jnp.where(index < wanted[j], payoff, 0.0)
+            out.append(_weighed(kind, e[j], payoff, n[j], radius) / wanted[j])
         return tuple(out)
 
     summed = sum_over(chunks, draw, total)
@@ -127,8 +128,8 @@ def gradients(
 def _on_sphere(packed: jax.Array, n: int, size: int, radius: Any) -> jax.Array:
     """(n, B) uniform on the sphere of the given radius."""
     rows = _random.rows(packed, n)
-    norm = jnp.sqrt(functools.reduce(operator.add, [row * row for row in rows]))
-    return jnp.stack(rows) * (radius / norm).astype(packed.real.dtype)
+    squares = functools.reduce(operator.add, [row * row for row in rows])
+    return jnp.stack(rows) * (jnp.asarray(radius, squares.dtype) / jnp.sqrt(squares))
 
 
 def _variants(e: jax.Array | None, kind: Kind, n: int, radius: Any, dtype: Any) -> jax.Array:
@@ -139,19 +140,32 @@ def _variants(e: jax.Array | None, kind: Kind, n: int, radius: Any, dtype: Any) 
     return jnp.stack([e, -e], axis=1) if kind == "two_point" else e[:, None]
 
 
-def _offset(gains: JointGains, tried: dict, G: dict, shapes: dict, length: int) -> JointGains:
-    """Both players' offsets; while one is perturbed the other stays."""
-    out = []
-    for j in (0, 1):
-        if j not in tried:
-            out.append(jnp.zeros((length, *gains[j].shape[-2:], 1, 1)))
-            continue
-        own = tried[j].reshape(*shapes[j], G[j], -1)
-        before = sum(G[k] for k in G if k < j)
-        after = sum(G[k] for k in G if k > j)
-        rest = [(0, 0)] * 3
-        out.append(jnp.pad(own, [*rest, (before, after), (0, 0)]) if before or after else own)
-    return JointGains(*out)
+def _each(
+    oracle: Oracle, shared: Any, gains: JointGains, offsets: list, drawn: Any, stage: Any
+) -> list[tuple[jax.Array, jax.Array]]:
+    """Costs and energies of each set of offsets, on the same draws, from one question to the oracle."""
+    costs_each = getattr(oracle, "costs_each", None)
+    if costs_each is not None:
+        return costs_each(shared, gains, offsets, drawn, stage)
+    sizes = [next(part for part in offset if part is not None).shape[-2] for offset in offsets]
+    ends = np.cumsum(sizes)
+    together = JointGains(*(_beside(offsets, j, gains[j], ends) for j in (0, 1)))
+    cost, energy = oracle.costs(shared, gains, together, drawn, stage)
+    return [
+        (cost[end - size : end], energy[end - size : end])
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def _beside(offsets: list, player: int, theta: jax.Array, ends: np.ndarray) -> jax.Array:
+    """One player's offsets in all sets, side by side; zero in the sets that leave it alone."""
+    for offset, end in zip(offsets, ends, strict=True):
+        own = offset[player]
+        if own is not None:
+            room = (int(end) - own.shape[-2], int(ends[-1] - end))
+            return jnp.pad(own, [(0, 0)] * 3 + [room, (0, 0)]) if any(room) else own
+    length = next(part for part in offsets[0] if part is not None).shape[0]
+    return jnp.zeros((length, *theta.shape[-2:], 1, 1))
 
 
 def _weighed(kind: Kind, e: jax.Array | None, payoff: jax.Array, n: int, radius: Any) -> jax.Array:
@@ -161,30 +175,3 @@ def _weighed(kind: Kind, e: jax.Array | None, payoff: jax.Array, n: int, radius:
     weight = payoff[0] if kind == "one_point" else (payoff[0] - payoff[1]) / 2
     product = jnp.dot(e, weight.astype(e.dtype), precision=jax.lax.Precision.HIGHEST)
     return product * (n / radius**2)
-
-
-def chunked(oracle: Oracle, wanted: int, entries: int, G: int) -> tuple[int, int]:
-    """(chunks, draws in each) for `entries` numbers of perturbations per draw."""
-    if not oracle.traceable:
-        return 1, wanted
-    most = max(1, CHUNK // max(entries, G * getattr(oracle, "footprint", 0)))
-    chunks = -(-wanted // most)
-    size = -(-wanted // chunks)
-    # Antithetic draws stay together.
-    return chunks, size + size % 2 if getattr(oracle, "antithetic", False) else size
-
-
-def sum_over(chunks: int, draw: Any, total: Any) -> Any:
-    """Σ over chunks of total(draw(chunk), chunk) in float64, drawing one chunk ahead."""
-    first = draw(jnp.asarray(0))
-    if chunks == 1:
-        return jax.tree.map(lambda X: X.astype(jnp.float64), total(first, jnp.asarray(0)))
-
-    def step(chunk: Any, carry: tuple) -> tuple:
-        sums, drawn = carry
-        new = total(drawn, chunk)
-        return jax.tree.map(lambda s, x: s + x.astype(jnp.float64), sums, new), draw(chunk + 1)
-
-    shapes = jax.eval_shape(total, first, jnp.asarray(0))
-    zero = jax.tree.map(lambda X: jnp.zeros(X.shape, jnp.float64), shapes)
-    return jax.lax.fori_loop(0, chunks, step, (zero, first))[0]

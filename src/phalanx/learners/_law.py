@@ -10,7 +10,7 @@ small product is spelled out, so that a stage is a handful of passes along memor
 import functools
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,6 +22,36 @@ from phalanx._linalg._apply import FUSE_UP_TO
 from phalanx.equilibria import RobustGame
 from phalanx.learners._gains import JointGains, Sizes
 from phalanx.learners._numbers import Numbers, checked_dtype, numbers, root
+
+
+class Closed(NamedTuple):
+    """The closed loop of both halves, each (2, T, m, m).
+
+    Attributes:
+        M: x_{t+1} = M x_t, but for noise. Q: what a stage costs, xᵀ Q x. E: the energy spent, xᵀ E x.
+    """
+
+    M: jax.Array
+    Q: jax.Array
+    E: jax.Array
+
+    @classmethod
+    def of(cls, n: Numbers, gains: JointGains, m: int, dtype: Any) -> "Closed":
+        """Under these gains."""
+        k1, k2 = (
+            jnp.stack([theta[..., :m], theta[..., m:]]).astype(dtype)
+            for theta in map(jnp.asarray, gains)
+        )
+        spent = k2.mT @ k2
+        return cls(n.A - n.B @ k1 + n.D @ k2, n.Q + k1.mT @ n.R @ k1, spent)
+
+    def step(self, t: Any, x: Sequence[jax.Array]) -> tuple:
+        """Where dynamics lead, without noise, cost and energy; states are rows, (G, B) each."""
+        m = self.M.shape[-1]
+        halves = [x[:m], x[m:]]
+        after = [row for h in (0, 1) for row in _mul(self.M[h, t], halves[h])]
+        cost = added(_form(self.Q[h, t], halves[h]) for h in (0, 1))
+        return tuple(after), cost, added(_form(self.E[h, t], halves[h]) for h in (0, 1))
 
 
 class LawOracle(eqx.Module):
@@ -72,63 +102,87 @@ class LawOracle(eqx.Module):
         self.antithetic = bool(antithetic)
         self.traceable = True
 
-    def prepare(self, gains: JointGains, stage: Any) -> None:
-        """Nothing: each rollout lives through the later stages itself."""
-        return
+    def prepare(self, gains: JointGains, stage: Any) -> "Closed":
+        """The closed loop of each stage, which rollouts of one stage live through after it."""
+        return Closed.of(self.n, gains, self.sizes.state, self.dtype)
 
     def draws(self, key: jax.Array, draws: int, stage: Any) -> tuple:
-        """Normals for the first state, and a key for the noise that follows."""
-        start, noise = jax.random.split(key)
-        return self._normals(start, draws, mirrored=False), noise
+        """Normals for the first state and for the noise after it, and a key for the noise that follows."""
+        start, noise = _random.split(key)
+        first = self._normals(_random.fold_in(noise, 0), draws)
+        return self._normals(start, draws, mirrored=False), first, noise
 
     def costs(
         self, shared: Any, gains: JointGains, offset: JointGains, drawn: Any, stage: Any
     ) -> tuple[jax.Array, jax.Array]:
         """Cost and energy of each rollout."""
-        start, key = drawn
+        return self.costs_each(shared, gains, [offset], drawn, stage)[0]
+
+    def costs_each(
+        self,
+        shared: Any,
+        gains: JointGains,
+        offsets: Sequence[JointGains],
+        drawn: Any,
+        stage: Any,
+    ) -> list[tuple[jax.Array, jax.Array]]:
+        """Cost and energy for each set of offsets, all on the same draws; a player without one is None."""
+        start, noise, key = drawn
         B, m, T = start.shape[-1], self.sizes.state, self.sizes.horizon
-        G, _ = np.broadcast_shapes(offset.theta1.shape[-2:], offset.theta2.shape[-2:])
         t0 = 0 if stage is None else stage
+        closed = self.prepare(gains, stage) if shared is None else shared
         F = self.roots[0] if stage is not None else self.roots[1]
         gains = JointGains(*(jnp.asarray(theta, self.dtype) for theta in gains))
-        offset = JointGains(*(extra.astype(self.dtype) for extra in offset))
+        offsets = jax.tree.map(lambda extra: extra.astype(self.dtype), list(offsets))
         normals = _random.rows(start, 2 * m)
-        x = tuple(
-            jnp.broadcast_to(row, (G, B))
-            for half in (0, 1)
-            for row in _mul(F[half], normals[half * m : (half + 1) * m])
-        )
+        x = [row for h in (0, 1) for row in _mul(F[h], normals[h * m : (h + 1) * m])]
         if stage is None:  # the mean starts around x0
-            x = (*x[:m], *(x[m + i] + self.n.x0[i] for i in range(m)))
-        zero = jnp.zeros((G, B), self.dtype)
+            x[m:] = [x[m + i] + self.n.x0[i] for i in range(m)]
 
-        def step(t: Any, carry: tuple, extra: Any) -> tuple:
-            x, cost, energy = carry
-            # A loop of one pass is a wall to XLA: without it the draw would be fused into each of
-            # its readers, and made again for each.
-            noise = jax.lax.fori_loop(
-                t, t + 1, lambda s, _: self._normals(jax.random.fold_in(key, s - t0), B), start
-            )
-            paid, spent, x = self._step(t, x, gains, extra, noise)
-            return x, cost + paid, energy + spent
+        def step(t: Any, carry: tuple) -> tuple:
+            """Stage t, from where the noise of the stage before leads; the loop carries what is drawn.
 
-        carry = (x, zero, zero)
-        if stage is None:
-            carry = jax.lax.fori_loop(
-                0, T, lambda t, c: step(t, c, tuple(o[t] for o in offset)), carry
-            )
-        else:
-            carry = step(t0, carry, tuple(o[0] for o in offset))
-            carry = jax.lax.fori_loop(t0 + 1, T, lambda t, c: step(t, c, (None, None)), carry)
-        x, cost, energy = carry
-        for half in (0, 1):
-            cost = cost + _form(self.n.Q_T[half], x[half * m : (half + 1) * m])
-        return cost, energy
+            To XLA the carry is a wall: without it a draw would be fused into each of its readers,
+            and made again for each.
+            """
+            runs, noise = carry
+            out = []
+            for offset, (ahead, cost, energy) in zip(offsets, runs, strict=True):
+                x = self._arrived(ahead, noise)
+                if stage is None:
+                    after, paid, spent = self._step(t, x, gains, _at(offset, t))
+                else:
+                    after, paid, spent = closed.step(t, x)
+                out.append((after, cost + paid, energy + spent))
+            return out, self._normals(_random.fold_in(key, t - t0), B)
 
-    def _step(self, t: Any, x: tuple, gains: JointGains, extra: tuple, noise: jax.Array) -> tuple:
-        """One stage of both halves; states are rows, (G, B) each."""
-        n, m = self.n, self.sizes.state
+        runs = []
+        for offset in offsets:
+            G = max(extra.shape[-2] for extra in offset if extra is not None)
+            first = self._step(t0, x, gains, _at(offset, 0))
+            runs.append(jax.tree.map(lambda row, G=G: jnp.broadcast_to(row, (G, B)), first))
+        runs, noise = jax.lax.fori_loop(t0 + 1, T, step, (runs, noise))
+        out = []
+        for ahead, cost, energy in runs:
+            x = self._arrived(ahead, noise)
+            last = (_form(self.n.Q_T[h], x[h * m : (h + 1) * m]) for h in (0, 1))
+            out.append((cost + added(last), energy))
+        return out
+
+    def _arrived(self, ahead: tuple, noise: jax.Array) -> tuple:
+        """The states that dynamics lead to, noise added."""
+        if not self.noisy:
+            return ahead
+        m = self.sizes.state
         normals = _random.rows(noise, 2 * m)
+        added_noise = (
+            row for h in (0, 1) for row in _mul(self.roots[2][h], normals[h * m : (h + 1) * m])
+        )
+        return tuple(row + more for row, more in zip(ahead, added_noise, strict=True))
+
+    def _step(self, t: Any, x: Sequence[jax.Array], gains: JointGains, extra: JointGains) -> tuple:
+        """Where dynamics lead, without noise, cost and energy; states are rows, (G, B) each."""
+        n, m = self.n, self.sizes.state
         paid, spent, after = [], [], []
         for h in (0, 1):
             cut = slice(h * m, (h + 1) * m)
@@ -140,16 +194,19 @@ class LawOracle(eqx.Module):
             paid += [_form(n.Q[h, t], own), _form(n.R[h, t], u)]
             spent.append(added(row * row for row in d))
             parts = [_mul(n.A[h, t], own), _mul(-n.B[h, t], u), _mul(n.D[h, t], d)]
-            if self.noisy:
-                parts.append(_mul(self.roots[2][h], normals[cut]))
             after += [added(rows) for rows in zip(*parts, strict=True)]
-        return added(paid), added(spent), tuple(after)
+        return tuple(after), added(paid), added(spent)
 
     def _normals(self, key: jax.Array, draws: int, mirrored: bool = True) -> jax.Array:
         rows = 2 * self.sizes.state
         if not self.antithetic:
             return _random.packed_normal(key, (rows, draws), self.dtype)
         return in_pairs(_random.packed_normal(key, (rows, draws // 2), self.dtype), mirrored)
+
+
+def _at(offset: JointGains, t: Any) -> JointGains:
+    """One stage's offsets."""
+    return JointGains(*(None if extra is None else extra[t] for extra in offset))
 
 
 def in_pairs(x: jax.Array, mirrored: bool) -> jax.Array:

@@ -16,13 +16,13 @@ noise terms' average, which antithetic draws remove as well.
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phalanx._xla import wide_jit
 from phalanx.learners._base import Oracle
-from phalanx.learners._estimators import chunked, sum_over
+from phalanx.learners._chunks import chunked, sum_over
 from phalanx.learners._gains import JointGains
 
 
@@ -134,7 +134,7 @@ def moments(
     return Moments(mean / count, square / count, count, cost / draws, energy / draws)
 
 
-measure = eqx.filter_jit(moments)
+measure = wide_jit(moments)
 
 
 class Curvature(NamedTuple):
