@@ -23,6 +23,10 @@ def main(arguments: list[str]) -> None:
     machine = measure()
     import jax
 
+    import phalanx
+
+    phalanx.use_cores()
+
     lines = [
         f"{machine.cores} cores, {platform.machine()}; Python {platform.python_version()}, JAX {jax.__version__}. "
         f"Measured in the same run: {machine.flops / 1e9:.0f} GFLOP/s (float64 matrix product, one thread), "

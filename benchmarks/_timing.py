@@ -34,16 +34,18 @@ def race(
     target: str,
     pairs: int = 7,
     calls: int = 1,
+    warm: bool = True,
     floor: Callable[[float], str] = lambda seconds: "",
 ) -> Race:
-    """Time `ours` and `peer` in turn, after a warm-up of each; the median over pairs decides.
+    """Time `ours` and `peer` in turn, after a warm-up of each unless told otherwise; the median over pairs decides.
 
     A turn is `calls` calls, for work so short that the other's turn would still be in the caches.
     """
     mine, theirs = [], []
-    ours()
-    if peer is not None:
-        peer()
+    if warm:
+        ours()
+        if peer is not None:
+            peer()
     for _ in range(pairs):
         mine.append(_seconds(ours, calls))
         if peer is not None:

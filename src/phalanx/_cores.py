@@ -6,6 +6,8 @@ import jax
 
 from phalanx._outcome import InputError
 
+MOST = 8  # more devices than this, a batch of draws is not dealt to
+
 
 def use_cores(count: int | None = None) -> int:
     """Let `learn` use several cores of the CPU. Call it before anything else touches JAX.
@@ -15,7 +17,7 @@ def use_cores(count: int | None = None) -> int:
     how many there are. GPUs need no call: a batch is spread over all that JAX sees.
 
     Args:
-        count: cores; by default as many as this process may run on.
+        count: cores; by default as many as this process may run on, up to the 8 that are of use.
 
     Returns:
         How many.
@@ -29,7 +31,7 @@ def use_cores(count: int | None = None) -> int:
         1
     """
     if count is None:
-        count = available()
+        count = min(available(), MOST)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError(f"count must be a positive number of cores, but it is {count!r}.")
     try:

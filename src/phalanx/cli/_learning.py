@@ -10,6 +10,7 @@ from phalanx.cli import _interrupt
 from phalanx.cli._app import app
 from phalanx.cli._options import (
     AgentsOption,
+    CoresOption,
     Float32Option,
     GammaOption,
     JsonOption,
@@ -17,6 +18,7 @@ from phalanx.cli._options import (
     ScenarioArgument,
     SeedOption,
     agents_of,
+    begin_with,
     gamma_of,
     mean_field_world,
     number_of,
@@ -91,6 +93,7 @@ def learn(
     seed: SeedOption = 0,
     json: JsonOption = False,
     float32: Float32Option = False,
+    cores: CoresOption = None,
 ) -> int:
     """Gains from costs alone. Interrupted, it keeps its state; --resume goes on to the same bits."""
     from dataclasses import replace
@@ -100,6 +103,7 @@ def learn(
     from phalanx.experiments.learning import learning, learning_record, learning_summary, rival
     from phalanx.learners._method import as_method
 
+    begin_with(cores)
     world = mean_field_world(scenario, "learn")
     step: Any = step_size
     if step_size not in (None, "auto", "theory"):
@@ -188,6 +192,7 @@ def reproduce(
     out: OutOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
+    cores: CoresOption = None,
 ) -> int:
     """A figure or table of a paper, or what it leaves open: numbers, figure, verdict on each claim."""
     from phalanx._files import folder_for_results
@@ -203,6 +208,7 @@ def reproduce(
             table("Reproductions", ["name", "what", "source", "time in full"], rows)
         return 0
     known(name)
+    begin_with(cores)
     folder = Path("runs") / f"reproduce-{name}" if out is None else out
     with share(json) as advance:
         with folder_for_results(folder):

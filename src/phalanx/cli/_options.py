@@ -1,5 +1,6 @@
 """Options that commands share, and how their words become numbers."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,25 @@ JsonOption = Annotated[
 Float32Option = Annotated[
     bool, typer.Option("--float32", help="Simulate in single precision: faster, fewer digits.")
 ]
+
+CoresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--cores", metavar="C", min=1, help="Of the CPU; all of them unless said otherwise."
+    ),
+]
+
+
+def begin_with(cores: int | None) -> None:
+    """Let learners use the cores asked for, or all; what they learn does not depend on it."""
+    from phalanx._cores import use_cores
+    from phalanx._outcome import InputError
+
+    if cores is not None:
+        use_cores(cores)
+        return
+    with contextlib.suppress(InputError):  # JAX began before the command did, and keeps its devices
+        use_cores()
 
 
 def gamma_of(text: str | None, world: Any) -> float | None:

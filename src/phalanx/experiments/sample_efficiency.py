@@ -26,6 +26,7 @@ UPDATES = ("simultaneous", "alternating", "extragradient", "optimistic", "gauss_
 # On the long horizon a few updates say it all.
 FEW = ("simultaneous", "gauss_newton")
 BASELINE = "one-point, r = 0.1 × simultaneous"
+ALONE = f"{BASELINE}, on the last stage alone"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,10 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
         model = _identified(world.game, world.n_agents, gamma, seeds)
         done += 1
         base = next(r for r in results if r.label == BASELINE)
+        if not np.isfinite(base.needed):
+            progress(done / total, f"{name}: {ALONE}")
+            base = _last_stage_alone(world.game, world.n_agents, gamma, seeds)
+            results.append(base)
         rows = sorted(results, key=lambda r: r.needed)
         panels.append(_panel(name, results, model))
         tables.append(
@@ -105,7 +110,7 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
                     "method",
                     "rollouts",
                     "how",
-                    "times fewer than one-point",
+                    f"times fewer than {'one-point' if base.label == BASELINE else 'the last stage of one-point'}",
                     "slope of the distance",
                 ],
                 [
@@ -157,8 +162,11 @@ def contestants(updates: tuple[str, ...], world: str, quick: bool) -> list[Conte
     # The noisier the estimate, the larger the batch: with less, the gains stand on the ball and
     # there is no trend to extrapolate.
     far = Kind("one-point, r = 0.1", {"estimator": "one_point", "radius": 0.1}, updates[:1], 10, 12)
-    if not long:
-        far = replace(far, times=50 if quick else 500, iterations=30)
+    far = (
+        replace(far, times=1000)
+        if long
+        else replace(far, times=50 if quick else 500, iterations=30)
+    )
     kinds = [
         far,
         Kind(
@@ -205,8 +213,8 @@ def _race(
                 n_agents=n_agents,
                 key=seed,
                 antithetic=contestant.antithetic,
-                # The long game's costs are so large that float32 loses what its controls cost.
-                precision="float32" if game.horizon <= 10 else "float64",
+                # The fleet's costs are so large that float32 loses what its controls cost.
+                precision="float32" if game.system.state_size == 2 else "float64",
             )
             for seed in seeds
         ]
@@ -215,6 +223,16 @@ def _race(
         if gaps[0] <= AIM and contestant.method.iterations == 1:
             break  # reached with the fewest rollouts that it can take
     return _result(contestant.label, rollouts, gaps)
+
+
+def _last_stage_alone(game: RobustGame, n_agents: float, gamma: float, seeds: range) -> Result:
+    """What one-point learning of the last stage takes: all stages are learned after it, so they take more.
+
+    Matrices are constant, so that the last stage is a game of horizon 1.
+    """
+    last = RobustGame(game.system, game.cost, game.noise, 1)
+    method = Method("one_point", iterations=12, batch=1_000_000, probe=1500, radius=0.1)
+    return _race(last, n_agents, gamma, Contestant(ALONE, method), seeds)
 
 
 def _result(label: str, rollouts: list[int], gaps: list[float]) -> Result:
@@ -250,6 +268,7 @@ def _identified(game: RobustGame, n_agents: float, gamma: float, seeds: range) -
 def _panel(name: str, results: list[Result], model: Result) -> Panel:
     shown = {
         BASELINE: 4,
+        ALONE: 4,
         "one-point, r = 1 × simultaneous": 3,
         "two-point × simultaneous": 1,
         "two-point × newton": 1,
@@ -294,17 +313,17 @@ def _claims(name: str, results: list[Result], base: Result, model: Result) -> li
 
 
 def _versus(text: str, ours: Result, base: Result) -> Claim:
-    """At least a hundred times fewer; where the baseline diverged, what it was seen to spend bounds it."""
-    spent = float(base.rollouts[-1])
-    least = base.needed if np.isfinite(base.needed) else spent
-    ratio = least / ours.needed
+    """At least a hundred times fewer; where the baseline diverged, its last stage alone bounds it."""
+    ratio = base.needed / ours.needed
     said = f"{ours.label} needs {ours.needed:.3g}, "
-    if np.isfinite(base.needed):
+    if base.label == BASELINE:
         said += f"one-point {base.needed:.3g}: {ratio:.3g} times fewer."
     else:
-        said += f"one-point diverged within the {spent:.3g} it was given: at least {ratio:.3g} times fewer."
-    undecided = not np.isfinite(base.needed) and ratio < 100
-    return Claim(text, "this project", None if undecided else bool(ratio >= 100), said)
+        said += (
+            f"one-point diverged within its budgets; for the last stage alone it needs {base.needed:.3g} "
+            f"({base.gaps[1]:.3g} away after {base.rollouts[1]:.3g}): at least {ratio:.3g} times fewer."
+        )
+    return Claim(text, "this project", bool(ratio >= 100), said)
 
 
 def _how(result: Result) -> str:

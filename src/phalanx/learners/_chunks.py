@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phalanx._cores import MOST
 from phalanx.learners._base import Oracle
 
 # Entries of one chunk's perturbations: with what a rollout needs beside them, they stay in the cache.
 CHUNK = 2**16
-LANES = 8  # most devices that are of use
+LANES = MOST  # devices beyond this have no lane of their own
 AXIS = "lanes"
 
 

@@ -49,19 +49,17 @@ def chunk(oracle: Oracle, method: Method, gamma: float, key: Any, state: State) 
     rule = _descent.Rule(method.estimator, method.update, method.batch)
     every = max(1, method.iterations // RECORDS)
     last = min(method.iterations, state.iteration + every)
-    now = _descent.Iterate(
-        *(jnp.asarray(getattr(state, name)) for name in _descent.Iterate._fields)
-    )
+    now = _descent.Iterate(*(getattr(state, name) for name in _descent.Iterate._fields))
     now = _descent.advance(
         oracle,
         rule,
-        JointGains(jnp.asarray(state.theta1), jnp.asarray(state.theta2)),
+        JointGains(state.theta1, state.theta2),
         now,
         numbers,
-        None if t is None else jnp.asarray(t),
+        None if t is None else np.asarray(t),
         jax.random.fold_in(key, here),
-        jnp.asarray(state.iteration),
-        jnp.asarray(last),
+        np.asarray(state.iteration),
+        np.asarray(last),
     )
     for name in _descent.Iterate._fields:
         setattr(state, name, np.asarray(getattr(now, name)))
@@ -92,7 +90,7 @@ def _numbers(
     method: Method, gamma: float, state: State, here: int, left: Any, right: Any
 ) -> _descent.Numbers:
     """The inner loop's settings at a stage, as arrays."""
-    number = functools.partial(jnp.asarray, dtype=jnp.float64)
+    number = functools.partial(np.asarray, dtype=np.float64)
     tail = method.iterations // 2
     return _descent.Numbers(
         gamma=number(gamma),
@@ -102,8 +100,8 @@ def _numbers(
         ball=number(state.ball[here]),
         left=number(left),
         right=number(right),
-        tail=jnp.asarray(tail),
-        middle=jnp.asarray(tail + (method.iterations - tail) // 2),
+        tail=np.asarray(tail),
+        middle=np.asarray(tail + (method.iterations - tail) // 2),
     )
 
 

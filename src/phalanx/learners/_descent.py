@@ -83,6 +83,7 @@ def advance(
     """Iterations `first` to `last` − 1; compiled where the oracle allows it."""
     if oracle.traceable:
         return _compiled(oracle, rule, gains, now, numbers, stage, key, first, last)
+    gains, now, numbers = jax.tree.map(jnp.asarray, (gains, now, numbers))
     for k in range(int(first), int(last)):
         now = _iterate(oracle, None, rule, gains, now, numbers, stage, key, jnp.asarray(k))
     return now
