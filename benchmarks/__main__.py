@@ -27,8 +27,9 @@ def main(arguments: list[str]) -> None:
 
     phalanx.use_cores()
 
+    device = "" if jax.default_backend() == "cpu" else f", {jax.devices()[0].device_kind}"
     lines = [
-        f"{machine.cores} cores, {platform.machine()}; Python {platform.python_version()}, JAX {jax.__version__}. "
+        f"{machine.cores} cores, {platform.machine()}{device}; Python {platform.python_version()}, JAX {jax.__version__}. "
         f"Measured in the same run: {machine.flops / 1e9:.0f} GFLOP/s (float64 matrix product, one thread), "
         f"{machine.bandwidth / 1e9:.0f} GB/s (copy, one thread).",
         "",

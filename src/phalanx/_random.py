@@ -57,19 +57,6 @@ def threefry2x32(
     return x0, x1
 
 
-def fold_in(key: jax.Array, number: Any) -> jax.Array:
-    """`jax.random.fold_in`, to the bit, written out: JAX's own is a loop on CPUs, and keys are made often."""
-    words = jax.random.key_data(key)
-    number = jnp.asarray(number).astype(jnp.uint32)
-    block = threefry2x32((words[0], words[1]), jnp.uint32(0), number)
-    return jax.random.wrap_key_data(jnp.stack(block), impl="threefry2x32")
-
-
-def split(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Two keys from one: `jax.random.split`, to the bit, written out."""
-    return fold_in(key, 0), fold_in(key, 1)
-
-
 def normal(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Standard normals of shape (rows, columns), consuming `key`; fast for many columns."""
     return unpack(packed_normal(key, shape, dtype), shape)

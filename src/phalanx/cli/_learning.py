@@ -1,6 +1,7 @@
 """`learn` and `reproduce`: the commands that may take long."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,23 +100,15 @@ def learn(
     from dataclasses import replace
 
     from phalanx._files import folder_for_results
-    from phalanx._outcome import InputError
     from phalanx.experiments.learning import learning, learning_record, learning_summary, rival
     from phalanx.learners._method import as_method
 
     begin_with(cores)
     world = mean_field_world(scenario, "learn")
-    step: Any = step_size
-    if step_size not in (None, "auto", "theory"):
-        step = number_of(step_size or "")
-        if not step > 0:
-            raise InputError(
-                f'step-size must be a positive number, "auto" or "theory", but it is {step_size!r}.'
-            )
     settings = {
         "iterations": iterations,
         "batch": batch,
-        "step_size": step,
+        "step_size": _step_size(step_size),
         "radius": radius,
         "ball": ball,
     }
@@ -125,34 +118,24 @@ def learn(
     level, count = gamma_of(gamma, world), agents_of(agents)
     state = folder / STATE_FILE
     with folder_for_results(folder):
-        aside = None if resume else _set_aside(state)
-        with _interrupt.deferred(), share(json) as advance:
-            try:
-                learned = learning(
-                    world,
-                    level,
-                    method,
-                    oracle=oracle,
-                    n_agents=count,
-                    Sigma_y=sigma_y,
-                    Sigma_z=sigma_z,
-                    antithetic=antithetic,
-                    precision=precision,
-                    key=seed,
-                    state=state,
-                    resume=resume,
-                    save_every=save_every,
-                    progress=lambda now: advance(now.done, _where(now)),
-                    **settings,
-                )
-            except InputError:
-                if aside is not None:  # nothing was learned, so nothing was in the way
-                    aside.replace(state)
-                raise
-            except KeyboardInterrupt:
-                if state.exists():
-                    warn(f"the state is kept in {state}; the same command with --resume goes on.")
-                raise
+        with _kept(state, resume), _interrupt.deferred(), share(json) as advance:
+            learned = learning(
+                world,
+                level,
+                method,
+                oracle=oracle,
+                n_agents=count,
+                Sigma_y=sigma_y,
+                Sigma_z=sigma_z,
+                antithetic=antithetic,
+                precision=precision,
+                key=seed,
+                state=state,
+                resume=resume,
+                save_every=save_every,
+                progress=lambda now: advance(now.done, _where(now)),
+                **settings,
+            )
         summary = learning_summary(world, learned)
         if identify:
             summary["identified"] = rival(world, learned, count, seed)
@@ -237,6 +220,38 @@ def _page(record: Any, folder: Path) -> Path:
     from phalanx.report import write
 
     return write(record, folder)
+
+
+def _step_size(text: str | None) -> Any:
+    """What `--step-size` says: a positive number, or the word for a rule."""
+    from phalanx._outcome import InputError
+
+    if text in (None, "auto", "theory"):
+        return text
+    step = number_of(text)
+    if not step > 0:
+        raise InputError(
+            f'step-size must be a positive number, "auto" or "theory", but it is {text!r}.'
+        )
+    return step
+
+
+@contextlib.contextmanager
+def _kept(state: Path, resume: bool) -> Iterator[None]:
+    """A learner's state file is never lost: not to a new run, not to a wrong word, not to Ctrl-C."""
+    from phalanx._outcome import InputError
+
+    aside = None if resume else _set_aside(state)
+    try:
+        yield
+    except InputError:
+        if aside is not None:  # nothing was learned, so nothing was in the way
+            aside.replace(state)
+        raise
+    except KeyboardInterrupt:
+        if state.exists():
+            warn(f"the state is kept in {state}; the same command with --resume goes on.")
+        raise
 
 
 def _set_aside(state: Path) -> Path | None:

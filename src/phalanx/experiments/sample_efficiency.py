@@ -118,7 +118,7 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
                         r.label,
                         _round(r.needed),
                         _how(r),
-                        _round(base.needed / r.needed),
+                        _round(_fewer(base, r)),
                         round(r.slope, 2),
                     ]
                     for r in rows
@@ -127,7 +127,7 @@ def run(quick: bool, seed: int, progress: Callable[[float, str], None]) -> Recor
         )
         claims += _claims(name, results, base, model)
         numbers[name] = {r.label: r.needed for r in rows}
-        numbers[f"{name}, times fewer"] = {r.label: base.needed / r.needed for r in rows}
+        numbers[f"{name}, times fewer"] = {r.label: _fewer(base, r) for r in rows}
     return reproduction(
         "sample-efficiency",
         f"Rollouts until the Nash gap is {AIM}",
@@ -320,10 +320,14 @@ def _versus(text: str, ours: Result, base: Result) -> Claim:
         said += f"one-point {base.needed:.3g}: {ratio:.3g} times fewer."
     else:
         said += (
-            f"one-point diverged within its budgets; for the last stage alone it needs {base.needed:.3g} "
-            f"({base.gaps[1]:.3g} away after {base.rollouts[1]:.3g}): at least {ratio:.3g} times fewer."
+            f"one-point diverged within its budgets. The last stage alone, which it learns first, it left {base.gaps[1]:.3g} from Nash "
+            f"after {base.rollouts[1]:.3g} rollouts, and needs {base.needed:.3g} by a slope of −½: at least {ratio:.3g} times fewer."
         )
     return Claim(text, "this project", bool(ratio >= 100), said)
+
+
+def _fewer(base: Result, result: Result) -> float:
+    return base.needed / result.needed if np.isfinite(result.needed) else float("nan")
 
 
 def _how(result: Result) -> str:

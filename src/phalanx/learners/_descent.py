@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phalanx import _random
 from phalanx._xla import wide_jit
 from phalanx.learners import _estimators
 from phalanx.learners._base import Oracle
@@ -124,11 +123,11 @@ _compiled_field = wide_jit(_one_field)
 
 def _iterate(oracle, shared, rule, gains, now, numbers, stage, key, k) -> Iterate:
     p = gains.theta1.shape[-2]
-    W, key = now.W, _random.fold_in(key, k)
+    W, key = now.W, jax.random.fold_in(key, k)
     eta = numbers.eta / (1 + numbers.decay * k)
 
     def at(W: Any, salt: int = 0, players: tuple[int, ...] = (0, 1)) -> Any:
-        own = _random.fold_in(key, salt)
+        own = jax.random.fold_in(key, salt)
         return _field(oracle, shared, rule, gains, W, numbers, stage, own, players)
 
     def step(W: Any, direction: Any) -> tuple[Any, Any]:

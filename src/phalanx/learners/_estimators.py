@@ -94,11 +94,11 @@ def gradients(
     dtype = getattr(oracle, "dtype", jnp.float64)
 
     def draw(chunk: Any) -> tuple:
-        directions, start = _random.split(_random.fold_in(key, chunk))
+        directions, start = jax.random.split(jax.random.fold_in(key, chunk))
         normals = {}
         if kind != "coordinate":
             normals = {
-                j: _random.packed_normal(_random.fold_in(directions, j), (n[j], size), dtype)
+                j: _random.packed_normal(jax.random.fold_in(directions, j), (n[j], size), dtype)
                 for j in players
             }
         return normals, oracle.draws(start, size, stage)

@@ -108,8 +108,8 @@ class LawOracle(eqx.Module):
 
     def draws(self, key: jax.Array, draws: int, stage: Any) -> tuple:
         """Normals for the first state and for the noise after it, and a key for the noise that follows."""
-        start, noise = _random.split(key)
-        first = self._normals(_random.fold_in(noise, 0), draws)
+        start, noise = jax.random.split(key)
+        first = self._normals(jax.random.fold_in(noise, 0), draws)
         return self._normals(start, draws, mirrored=False), first, noise
 
     def costs(
@@ -154,7 +154,7 @@ class LawOracle(eqx.Module):
                 else:
                     after, paid, spent = closed.step(t, x)
                 out.append((after, cost + paid, energy + spent))
-            return out, self._normals(_random.fold_in(key, t - t0), B)
+            return out, self._normals(jax.random.fold_in(key, t - t0), B)
 
         runs = []
         for offset in offsets:

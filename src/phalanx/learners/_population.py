@@ -127,8 +127,8 @@ class PopulationOracle(eqx.Module):
 
     def draws(self, key: jax.Array, draws: int, stage: Any) -> tuple:
         """Normals for the first states and the first stage's noise, and a key for what follows."""
-        start, noise = _random.split(key)
-        first = self._normals(_random.fold_in(noise, 0), draws)
+        start, noise = jax.random.split(key)
+        first = self._normals(jax.random.fold_in(noise, 0), draws)
         return self._normals(start, draws, first=True), first, noise
 
     def costs(
@@ -149,7 +149,7 @@ class PopulationOracle(eqx.Module):
         def step(t: Any, carry: tuple, extra: Any) -> tuple:
             x, cost, energy, noise = carry
             paid, spent, x = self._step(t, x, gains, extra, noise)
-            ahead = self._normals(_random.fold_in(key, t + 1 - t0), B)
+            ahead = self._normals(jax.random.fold_in(key, t + 1 - t0), B)
             return x, cost + paid, energy + spent, ahead
 
         carry = (x, zero, zero, noise)
@@ -223,7 +223,7 @@ class PopulationOracle(eqx.Module):
             rows |= {"own_scale": (self.tails, N), "common_scale": (self.tails, 1)}
         drawn = draws // 2 if self.antithetic else draws
         out = {
-            name: _random.packed_normal(_random.fold_in(key, i), (r, drawn * n), self.dtype)
+            name: _random.packed_normal(jax.random.fold_in(key, i), (r, drawn * n), self.dtype)
             for i, (name, (r, n)) in enumerate(rows.items())
         }
         if self.antithetic:

@@ -1,0 +1,37 @@
+"""Cores: as many devices as asked for, before JAX has begun and not after."""
+
+import subprocess
+import sys
+
+import jax
+import pytest
+
+import phalanx as px
+from phalanx import _cores
+
+DEVICES = """
+import phalanx as px
+cores = px.use_cores({})
+import jax
+print(cores, jax.device_count())
+"""
+
+
+@pytest.mark.parametrize(("asked", "given"), [("3", 3), ("", min(_cores.available(), _cores.MOST))])
+def test_jax_sees_as_many_devices_as_cores_were_asked_for(asked, given):
+    words = [sys.executable, "-c", DEVICES.format(asked)]
+    out = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert out.stdout.split() == [str(given)] * 2
+
+
+def test_once_jax_has_begun_it_is_too_late_for_more():
+    begun = len(jax.devices("cpu"))
+    assert px.use_cores(begun) == begun
+    with pytest.raises(px.InputError, match="too late"):
+        px.use_cores(begun + 1)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, True, "2"])
+def test_a_count_is_a_positive_whole_number(count):
+    with pytest.raises(px.InputError, match="positive"):
+        px.use_cores(count)
