@@ -1,5 +1,6 @@
 """What XLA must be told on CPUs."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,16 +8,36 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+
 
 def wide_jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`eqx.filter_jit` for programs whose time goes into drawing.
+    """`eqx.filter_jit` for programs whose time goes into drawing; not to be called from another jit.
 
     Where a CPU has 512-bit vectors, XLA keeps to half of them unless told otherwise, and draws come
     out at half the rate. Elsewhere this changes nothing.
     """
-    options = {"xla_cpu_prefer_vector_width": 512}
+    plain = eqx.filter_jit(function)
     # Its overloads leave out what it hands on to jit.
-    return eqx.filter_jit(function, compiler_options=options)  # pyright: ignore[reportCallIssue]
+    wide = eqx.filter_jit(function, compiler_options=WIDE)  # pyright: ignore[reportCallIssue]
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return (wide if _widens() else plain)(*args)
+
+    return call
+
+
+@functools.cache
+def _widens() -> bool:
+    """Whether this backend, and this version of XLA, take the option."""
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        jax.jit(lambda: 0, compiler_options=WIDE).lower().compile()
+    except (jax.errors.JaxRuntimeError, TypeError):
+        return False
+    return True
 
 
 def wall(x: Any, number: Any) -> Any:

@@ -107,3 +107,16 @@ def test_a_reader_that_has_left_is_no_fault():
         err = process.stderr.read()
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+def test_any_number_of_cores_prints_the_same(tmp_path):
+    words = ["learn", "two-by-two", "--method", "rgda", "--iterations", "2", "--batch", "20000"]
+    words += ["--gamma", "4", "--json"]
+    said = []
+    for cores in ("1", "2"):
+        process = start(*words, "--cores", cores, "--out", cores, cwd=tmp_path)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        summary = json.loads(out)
+        said.append({key: summary[key] for key in ("K1", "K2", "L1", "L2", "rollouts")})
+    assert said[0] == said[1]

@@ -85,3 +85,14 @@ def on_one_core() -> str:
 def test_many_cores_learn_the_bits_of_one(on_one_core, cores):
     assert len(on_one_core.splitlines()) == 4
     assert learned_with(cores) == on_one_core
+
+
+@pytest.mark.parametrize("there", range(1, 12))
+@pytest.mark.parametrize("chunks", [2, 3, 7, 8, 25, 1000])
+def test_devices_share_the_lanes_evenly_and_only_where_it_pays(monkeypatch, there, chunks):
+    monkeypatch.setattr(jax, "local_devices", lambda: list(range(there)))
+    lanes = min(_chunks.LANES, chunks)
+    devices = len(_chunks._devices(chunks, lanes))
+    assert lanes % devices == 0
+    assert devices <= there
+    assert devices == 1 or chunks >= _chunks.WORTH * devices

@@ -3,6 +3,8 @@
 Statistical claims use fixed keys and state their test; each is passed at p > 1e-3.
 """
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ from learning_worlds import (
 )
 from scipy import stats
 
+from phalanx import _random
 from phalanx.learners import JointGains, LawOracle, PopulationOracle
 
 P_VALUE = 1e-3
@@ -195,3 +198,54 @@ def test_draws_of_one_batch_are_different(world):
     _, gains, _ = world
     cost, _ = rolled(law(world, 3), gains, 20_000, None, seed=12)
     assert len(np.unique(cost)) == 20_000
+
+
+# --- rollout by rollout, in NumPy ----------------------------------------------------------------
+
+
+def recomputed(oracle, game, gains, offset, drawn, stage):
+    """Cost and energy (G, B) from the oracle's own draws: one rollout after another, by the formulas."""
+    m, T, t0 = game.system.state_size, int(game.horizon), stage or 0
+    start, noise, key = drawn
+    B, G = start.shape[-1], offset.theta1.shape[-2]
+    later = [oracle._normals(jax.random.fold_in(key, k), B) for k in range(1, T - t0)]
+    xi = [np.stack(_random.rows(packed, 2 * m)) for packed in (start, noise, *later)]
+    first, after = np.asarray(oracle.roots[0 if stage is not None else 1]), oracle.roots[2]
+    cost, energy = np.zeros((G, B)), np.zeros((G, B))
+    for g, b, h in itertools.product(range(G), range(B), (0, 1)):
+        half, cut = game.half(("deviation", "mean")[h]), slice(h * m, (h + 1) * m)
+        x = first[h] @ xi[0][cut, b]
+        if stage is None and h == 1:
+            x = x + game.noise.x0
+        for t in range(t0, T):
+            A, Bm, D, Q, R = (X[t % len(X)] for X in (half.A, half.B, half.D, half.Q, half.R))
+            theta = [np.array(part[t][:, cut]) for part in gains]
+            if stage is None or t == stage:
+                theta = [
+                    a + np.asarray(part[t - t0][:, cut, g, b])
+                    for a, part in zip(theta, offset, strict=True)
+                ]
+            u, d = theta[0] @ x, theta[1] @ x
+            cost[g, b] += x @ Q @ x + u @ R @ u
+            energy[g, b] += d @ d
+            x = A @ x - Bm @ u + D @ d + after[h] @ xi[t - t0 + 1][cut, b]
+        cost[g, b] += x @ half.Q_T @ x
+    return cost, energy
+
+
+@pytest.mark.parametrize("m", [2, 9], ids=["spelled out", "by products"])
+@pytest.mark.parametrize("stage", [None, 0, 2])
+def test_each_rollout_costs_what_the_formulas_say(m, stage):
+    game, rng = small_game(33, m), np.random.default_rng(5)
+    gains, length = random_gains(rng, game), 3 if stage is None else 1
+    oracle = LawOracle(game, 7)
+    # As many variants as states: if an axis were missing, no shape would say so.
+    shapes = [(length, part.shape[-2], 2 * m, m, 4) for part in gains]
+    offset = JointGains(*(jnp.asarray(0.3 * rng.normal(size=shape)) for shape in shapes))
+    t = None if stage is None else jnp.asarray(stage)
+    drawn = oracle.draws(jax.random.key(8), 4, t)
+    found = oracle.costs(None, gains, offset, drawn, t)
+    for ours, theirs in zip(
+        found, recomputed(oracle, game, gains, offset, drawn, stage), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11)

@@ -99,6 +99,20 @@ def test_players_asked_about_together_or_apart_teach_the_same():
         np.testing.assert_allclose(getattr(apart, name), getattr(together, name), rtol=1e-10)
 
 
+def test_a_subclass_with_costs_of_its_own_is_asked_for_those():
+    """And not for what it inherits: here ten times the cost, ten times the step."""
+
+    class Dearer(LawOracle):
+        def costs(self, *words):
+            cost, energy = super().costs(*words)
+            return 10 * cost, 10 * energy
+
+    game = small_game(60, 1, 1, 1, T=1)
+    method = px.Method("one_point", iterations=1, batch=100, step_size=1e-3, ball=50.0)
+    once, ten = (px.learn(kind(game, 10), 5.0, method, key=1) for kind in (LawOracle, Dearer))
+    np.testing.assert_allclose(ten.K1, 10 * once.K1, rtol=1e-9)
+
+
 def test_exact_gradients_are_not_to_be_had_from_costs_alone():
     with pytest.raises(px.InputError, match="gradients"):
         px.learn(Opaque(LawOracle(small_game(60))), 3.0, "e-rgda")

@@ -41,7 +41,11 @@ Float32Option = Annotated[
 CoresOption = Annotated[
     int | None,
     typer.Option(
-        "--cores", metavar="C", min=1, help="Of the CPU; all of them unless said otherwise."
+        "--cores",
+        metavar="C",
+        min=1,
+        max=8,
+        help="Of the CPU; all of them, up to 8, unless said otherwise.",
     ),
 ]
 

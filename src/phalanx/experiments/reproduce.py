@@ -27,7 +27,7 @@ class Reproduction:
 
 
 REPRODUCTIONS = {
-    "fig1a": Reproduction("fig1a", "RGDA against E-RGDA, T = 3", "P1, Fig. 1a", "5 min"),
+    "fig1a": Reproduction("fig1a", "RGDA against E-RGDA, T = 3", "P1, Fig. 1a", "2 min"),
     "fig1b": Reproduction("fig1b", "E-RGDA over a longer horizon, T = 15", "P1, Fig. 1b", "10 s"),
     "fig2": Reproduction("fig2", "E-RGDA against E-DDPG, T = 2 to 5", "P1, Fig. 2", "1 min"),
     "theorem4": Reproduction(
@@ -37,10 +37,10 @@ REPRODUCTIONS = {
         "theorem5", "Total error against inner error", "P1, Theorem 5", "1 min"
     ),
     "sample-efficiency": Reproduction(
-        "sample_efficiency", "Rollouts until the Nash gap is 0.01", "beyond P1", "10 min"
+        "sample_efficiency", "Rollouts until the Nash gap is 0.01", "beyond P1", "15 min"
     ),
     "beyond-linear": Reproduction(
-        "beyond_linear", "Gains for worlds without a Riccati equation", "beyond P1", "5 min"
+        "beyond_linear", "Gains for worlds without a Riccati equation", "beyond P1", "2 min"
     ),
     "misspecified": Reproduction(
         "misspecified", "Gains from a wrong model, on the true one", "beyond P1", "2 min"

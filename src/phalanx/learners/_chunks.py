@@ -20,6 +20,7 @@ from phalanx.learners._base import Oracle
 # Entries of one chunk's perturbations: with what a rollout needs beside them, they stay in the cache.
 CHUNK = 2**16
 LANES = MOST  # devices beyond this have no lane of their own
+WORTH = 4  # chunks that a device must have to be worth waiting for
 AXIS = "lanes"
 
 
@@ -40,7 +41,7 @@ def sum_over(chunks: int, draw: Callable[[Any], Any], total: Callable[[Any, Any]
         only = jnp.asarray(0)
         return jax.tree.map(lambda X: X.astype(jnp.float64), total(draw(only), only))
     lanes = min(LANES, chunks)
-    devices = jax.local_devices()[:lanes]
+    devices = _devices(chunks, lanes)
     sums = functools.partial(_sums, chunks, lanes, len(devices), draw, total)
     if len(devices) == 1:
         by_lane = sums(0)
@@ -56,6 +57,16 @@ def sum_over(chunks: int, draw: Callable[[Any], Any], total: Callable[[Any, Any]
             check_vma=False,
         )()
     return jax.tree.map(lambda X: functools.reduce(operator.add, list(X)), by_lane)
+
+
+def _devices(chunks: int, lanes: int) -> list:
+    """Devices that share the lanes evenly: one that is done waits for the others."""
+    chosen = getattr(jax.config, "jax_default_device", None)
+    if chosen is not None:
+        return [chosen]
+    there = jax.local_devices()
+    most = min(len(there), max(1, chunks // WORTH))
+    return there[: max(d for d in range(1, lanes + 1) if lanes % d == 0 and d <= most)]
 
 
 def _sums(chunks: int, lanes: int, devices: int, draw: Any, total: Any, device: Any) -> Any:

@@ -145,7 +145,8 @@ def _each(
 ) -> list[tuple[jax.Array, jax.Array]]:
     """Costs and energies of each set of offsets, on the same draws, from one question to the oracle."""
     costs_each = getattr(oracle, "costs_each", None)
-    if costs_each is not None:
+    # A subclass that has costs of its own is asked for those.
+    if costs_each is not None and _home(oracle, "costs") is _home(oracle, "costs_each"):
         return costs_each(shared, gains, offsets, drawn, stage)
     sizes = [next(part for part in offset if part is not None).shape[-2] for offset in offsets]
     ends = np.cumsum(sizes)
@@ -155,6 +156,11 @@ def _each(
         (cost[end - size : end], energy[end - size : end])
         for size, end in zip(sizes, ends, strict=True)
     ]
+
+
+def _home(oracle: Oracle, name: str) -> type | None:
+    """The class that defines what the oracle calls by this name."""
+    return next((kind for kind in type(oracle).__mro__ if name in vars(kind)), None)
 
 
 def _beside(offsets: list, player: int, theta: jax.Array, ends: np.ndarray) -> jax.Array:

@@ -42,8 +42,10 @@ class Closed(NamedTuple):
             jnp.stack([theta[..., :m], theta[..., m:]]).astype(dtype)
             for theta in map(jnp.asarray, gains)
         )
-        spent = k2.mT @ k2
-        return cls(n.A - n.B @ k1 + n.D @ k2, n.Q + k1.mT @ n.R @ k1, spent)
+        # In float32 some GPUs would round factors to ten bits.
+        dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+        M = n.A - dot(n.B, k1) + dot(n.D, k2)
+        return cls(M, n.Q + dot(k1.mT, dot(n.R, k1)), dot(k2.mT, k2))
 
     def step(self, t: Any, x: Sequence[jax.Array]) -> tuple:
         """Where dynamics lead, without noise, cost and energy; states are rows, (G, B) each."""
@@ -126,16 +128,21 @@ class LawOracle(eqx.Module):
         drawn: Any,
         stage: Any,
     ) -> list[tuple[jax.Array, jax.Array]]:
-        """Cost and energy for each set of offsets, all on the same draws; a player without one is None."""
+        """Cost and energy for each set of offsets, all on the same draws; a player without one is None.
+
+        What is `shared` belongs to these gains of later stages; None: found here.
+        """
         start, noise, key = drawn
         B, m, T = start.shape[-1], self.sizes.state, self.sizes.horizon
         t0 = 0 if stage is None else stage
-        closed = self.prepare(gains, stage) if shared is None else shared
+        closed = shared
+        if stage is not None and shared is None:
+            closed = self.prepare(gains, stage)
         F = self.roots[0] if stage is not None else self.roots[1]
         gains = JointGains(*(jnp.asarray(theta, self.dtype) for theta in gains))
         offsets = jax.tree.map(lambda extra: extra.astype(self.dtype), list(offsets))
         normals = _random.rows(start, 2 * m)
-        x = [row for h in (0, 1) for row in _mul(F[h], normals[h * m : (h + 1) * m])]
+        x = [row[None] for h in (0, 1) for row in _mul(F[h], normals[h * m : (h + 1) * m])]
         if stage is None:  # the mean starts around x0
             x[m:] = [x[m + i] + self.n.x0[i] for i in range(m)]
 
