@@ -103,8 +103,8 @@ def test_a_subclass_with_costs_of_its_own_is_asked_for_those():
     """And not for what it inherits: here ten times the cost, ten times the step."""
 
     class Dearer(LawOracle):
-        def costs(self, *words):
-            cost, energy = super().costs(*words)
+        def costs(self, shared, gains, offset, drawn, stage):
+            cost, energy = super().costs(shared, gains, offset, drawn, stage)
             return 10 * cost, 10 * energy
 
     game = small_game(60, 1, 1, 1, T=1)
